@@ -1,0 +1,409 @@
+"""Series that share period and policy, evaluated together: one timeline, one plan, a track for each."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from evaluators import reasons, standing_rows
+from evaluators.agreements import BurnRateCondition, ExhaustionCondition, Severity, SilentCondition
+from evaluators.engine import restating
+from evaluators.engine.budgets import Float64s, born_at, budget_of
+from evaluators.engine.conditions import PAGE, Plan
+from evaluators.engine.figures import earliest_bad_us, figures, first_bad_us, last_bad_us
+from evaluators.engine.fold import Point, State, settled, step
+from evaluators.engine.judgement import CONTRACTUAL, VERDICT_OF, Judgement, Terms, view_of
+from evaluators.engine.restating import Turn
+from evaluators.engine.specs import Restatement
+from evaluators.engine.timeline import BATCH_CELLS, HORIZON, Timeline, live_for
+from evaluators.engine.tracks import Track, with_changes
+from evaluators.incidents import Incident, IncidentChange, VerdictChange, incident_id
+from evaluators.slots import Int64s
+from evaluators.standings import DATA_STATES, SeriesIdentity, StandingBlock
+
+UNKNOWN: Final = -1
+"""A code that no tick has: the next tick is looked at, whatever it says."""
+ENDLESS: Final = 1 << 62
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a step of the engine gathers."""
+
+    incidents: list[IncidentChange] = field(default_factory=list[IncidentChange])
+    verdicts: list[VerdictChange] = field(default_factory=list[VerdictChange])
+    restated: list[Restatement] = field(default_factory=list[Restatement])
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Counts of a block: `values` has shape [kinds, n]; no order."""
+
+    column: Int64s
+    slot: Int64s
+    values: Int64s
+
+    def take(self, chosen: Any) -> Rows:
+        return Rows(self.column[chosen], self.slot[chosen], self.values[:, chosen])
+
+
+class Block:
+    """`tracks` are in the order of the timeline's columns."""
+
+    def __init__(self, plan: Plan, timeline: Timeline, tracks: Sequence[Track]) -> None:
+        self.plan = plan
+        self.timeline = timeline
+        self.codes: Int64s = np.zeros(0, dtype=np.int64)
+        self.tracks: list[Track] = []
+        self.identities: tuple[SeriesIdentity, ...] = ()
+        self.describe(tracks)
+
+    def describe(self, tracks: Sequence[Track]) -> None:
+        """Take the series' newest definitions; columns stay as they are."""
+        self.tracks = list(tracks)
+        specs = [track.spec for track in tracks]
+        self.identities = tuple(spec.identity for spec in specs)
+        self._budgets: Float64s = budget_of(np.array([spec.identity.target for spec in specs], dtype=np.float64))
+        self._watched_from = np.array([track.watched_from_us for track in tracks], dtype=np.int64)
+        self._counts_from = np.array([spec.counts_from_us for spec in specs], dtype=np.int64)
+        ends = [ENDLESS if spec.counts_until_us is None else spec.counts_until_us for spec in specs]
+        self._counts_until = np.array(ends, dtype=np.int64)
+        self.codes = np.full(len(tracks), UNKNOWN, dtype=np.int64)
+        self.since = np.array([track.state.since_us for track in tracks], dtype=np.int64)
+        self.releasing = {place for place, track in enumerate(tracks) if _releasing(track.state)}
+        self.open = {place for place, track in enumerate(tracks) if track.state.incident is not None}
+
+    def terms(self) -> Terms:
+        born = born_at(self.timeline.first_us, self._counts_from)
+        return Terms(self._budgets, born, self._watched_from, self._counts_from, self._counts_until)
+
+    # ------------------------------------------------------------------------------------------------------- forward
+
+    def advance(self, until_us: int, rows: Rows, hold_from_us: int | None, changes: Changes) -> None:
+        """Evaluate every tick up to `until_us`, with the counts of the slots in between."""
+        timeline, slot_us = self.timeline, self.timeline.slot_us
+        rows = rows.take(np.argsort(rows.slot, kind="stable"))
+        done = 0
+        while timeline.end_us < until_us:
+            batch_end = min(timeline.end_us + timeline.batch * slot_us, until_us)
+            here = int(np.searchsorted(rows.slot, batch_end // slot_us, side="left"))
+            if here == done and batch_end < until_us:
+                upcoming = int(rows.slot[done]) * slot_us if done < len(rows.slot) else until_us
+                skipped = self._quiet_until(min(upcoming, until_us))
+                if skipped > timeline.end_us:
+                    timeline.skip(skipped)
+                    continue
+            part = rows.take(slice(done, here))
+            done = here
+            counted = timeline.advance(batch_end, part.column, part.slot, part.values)
+            judgement = Judgement(self.plan, counted, self.terms(), slot_us)
+            codes = judgement.codes()
+            self._fold(judgement, codes, hold_from_us, changes)
+            self.codes = codes[-1].copy()
+        self._settle(hold_from_us, changes)
+
+    def _quiet_until(self, until_us: int) -> int:
+        """As far as nothing can change: nothing is counted, every silence is long enough, no agreement begins or ends."""
+        timeline = self.timeline
+        now_us = timeline.end_us
+        afters = [each.after_us for each in self.plan.conditions if isinstance(each, SilentCondition)]
+        heard = np.maximum(timeline.last_us, self._watched_from)[self._counts_from <= now_us]
+        quiet_since = int(heard.max(initial=now_us - ENDLESS))
+        if (self.codes == UNKNOWN).any() or now_us - quiet_since < max([*afters, live_for(timeline.slot_us)]):
+            return now_us
+        if not timeline.idle:
+            return now_us
+        edges = np.concatenate((self._counts_from, self._counts_until))
+        ahead = edges[edges > now_us - timeline.slot_us]
+        least = min(until_us, int(ahead.min(initial=ENDLESS)) - timeline.slot_us)
+        return max(least // timeline.slot_us * timeline.slot_us, now_us)
+
+    def _fold(self, judgement: Judgement, codes: Int64s, hold_from_us: int | None, changes: Changes) -> None:
+        before = np.concatenate((self.codes[None, :], codes[:-1]))
+        series_at, tick_at = np.nonzero((codes != before).T)
+        if not len(series_at):
+            return
+        scene = _Scene(self, judgement, codes, (tick_at, series_at), None, hold_from_us)
+        for column, points in scene.by_series():
+            track = self.tracks[column]
+            states, steps = _run(track.state, points, hold_from_us)
+            changes.verdicts += scene.told(track, restating.turns(track.state, states), column)
+            changes.incidents += steps
+            track.note(states, steps, int(judgement.counted.ticks[-1]))
+            self._mark(column)
+
+    def _settle(self, hold_from_us: int | None, changes: Changes) -> None:
+        end_us = self.timeline.end_us
+        for column in sorted(self.releasing):
+            track = self.tracks[column]
+            resolved = settled(track.state, end_us, hold_from_us)
+            if resolved is not None:
+                track.note([resolved[0]], [resolved[1]], end_us)
+                changes.incidents.append(resolved[1])
+                self._mark(column)
+
+    def _mark(self, column: int) -> None:
+        state = self.tracks[column].state
+        self.since[column] = state.since_us
+        if _releasing(state):
+            self.releasing.add(column)
+        else:
+            self.releasing.discard(column)
+        if state.incident is not None:
+            self.open.add(column)
+        else:
+            self.open.discard(column)
+
+    # ------------------------------------------------------------------------------------------------------- again
+
+    def refold(
+        self, columns: Int64s, from_us: int, hold_from_us: int | None, old: dict[int, Any], changes: Changes
+    ) -> None:
+        """Run the fold again for some series, over the ticks after `from_us` and up to the last.
+
+        `old` are the numbers that stood before the counts were corrected (see `summary`).
+        """
+        end_us = self.timeline.end_us
+        from_us = max(from_us, end_us - HORIZON)
+        ticks = max((end_us - from_us) // self.timeline.slot_us, 1)
+        share = max(BATCH_CELLS // ticks, 1)
+        for place in range(0, len(columns), share):
+            self._refold(columns[place : place + share], from_us, hold_from_us, old, changes)
+
+    def _refold(
+        self, columns: Int64s, from_us: int, hold_from_us: int | None, old: dict[int, Any], changes: Changes
+    ) -> None:
+        if from_us >= self.timeline.end_us:
+            return
+        counted = self.timeline.back_from(from_us, columns)
+        judgement = Judgement(self.plan, counted, self.terms().take(columns), self.timeline.slot_us)
+        codes = judgement.codes()
+        self.codes[columns] = codes[-1]
+        before = np.concatenate((np.full((1, len(columns)), UNKNOWN), codes[:-1]))
+        series_at, tick_at = np.nonzero((codes != before).T)
+        scene = _Scene(self, judgement, codes, (tick_at, series_at), columns, hold_from_us)
+        for place, points in scene.by_series():
+            self._restate(int(columns[place]), place, scene, points, from_us, old, changes)
+
+    def _restate(
+        self,
+        column: int,
+        place: int,
+        scene: _Scene,
+        points: list[Point],
+        from_us: int,
+        old: dict[int, Any],
+        changes: Changes,
+    ) -> None:
+        track, end_us = self.tracks[column], self.timeline.end_us
+        base = track.state_at(from_us)
+        before, replaced = track.states[base], track.states[base + 1 :]
+        states, steps = _run(before, points, scene.hold_from_us)
+        last = states[-1] if states else before
+        resolved = settled(last, end_us, scene.hold_from_us)
+        if resolved is not None:
+            states.append(resolved[0])
+            steps.append(resolved[1])
+        affected = [each for each in track.incidents if each.resolved_us is None or each.resolved_us > from_us]
+        untouched = [each for each in track.incidents if each not in affected]
+        standing = [] if before.incident is None else [before.incident]
+        anew = with_changes(standing, steps)
+        names = restating.kept_names(affected, anew)
+        states, steps = restating.renamed_states(states, names), restating.renamed_changes(steps, names)
+        anew = with_changes(standing, steps)
+        told = restating.differences(affected, anew, steps, end_us)
+        turned = restating.turns(before, states)
+        track.states[base + 1 :] = []
+        track.incidents = untouched
+        track.note(states, [IncidentChange("opened", 0, each) for each in anew], end_us)
+        self._mark(column)
+        if told or turned != restating.turns(before, replaced):
+            changes.incidents += told
+            changes.verdicts += scene.told(track, turned, place)
+            changes.restated.append(
+                Restatement(
+                    track.spec.identity.series_id, from_us, old[column], self.summary(np.array([column]))[column]
+                )
+            )
+
+    def summary(self, columns: Int64s) -> dict[int, dict[str, Any]]:
+        """The numbers of a restatement as they stand now."""
+        now = self.timeline.now()
+        judgement = Judgement(self.plan, now, self.terms(), self.timeline.slot_us)
+        failures, total = judgement.counts(now.period[:, 0], 1)
+        agreed_failures, agreed_total = judgement.counts(now.period[:, 0], CONTRACTUAL)
+        out: dict[int, dict[str, Any]] = {}
+        for column in map(int, columns):
+            track = self.tracks[column]
+            verdict = VERDICT_OF[track.state.verdict]
+            out[column] = {
+                "verdict": None if verdict is None else verdict.value,
+                "since_us": track.state.since_us,
+                "good": int(total[column] - failures[column]),
+                "total": int(total[column]),
+                "contractual_good": int(agreed_total[column] - agreed_failures[column]),
+                "contractual_total": int(agreed_total[column]),
+                "incidents": [each.id for each in track.incidents],
+            }
+        return out
+
+    # ------------------------------------------------------------------------------------------------------- table
+
+    def standing(self) -> StandingBlock:
+        """All series at the last tick."""
+        judgement = Judgement(self.plan, self.timeline.now(), self.terms(), self.timeline.slot_us)
+        codes = judgement.codes()[0]
+        everyone = np.arange(len(self.tracks), dtype=np.int64)
+        at = (np.zeros_like(everyone), everyone)
+        return figures(judgement, codes, at, self.identities, self.since.copy())
+
+    def open_incidents(self) -> Iterator[Incident]:
+        found = (self.tracks[column].state.incident for column in sorted(self.open))
+        return (incident for incident in found if incident is not None)
+
+
+class _Scene:
+    """The points of one batch at which codes change, and the words for them."""
+
+    def __init__(
+        self,
+        block: Block,
+        judgement: Judgement,
+        codes: Int64s,
+        at: tuple[Int64s, Int64s],
+        columns: Int64s | None,
+        hold_from_us: int | None,
+    ) -> None:
+        self.block = block
+        self.hold_from_us = hold_from_us
+        self._judgement = judgement
+        self._at = at
+        self._codes = codes[at]
+        self._columns = at[1] if columns is None else columns[at[1]]
+        self._ticks = judgement.counted.ticks[at[0]]
+        identities = [block.identities[column] for column in map(int, self._columns)]
+        self._rows = figures(judgement, self._codes, at, identities, np.zeros(len(self._codes), dtype=np.int64))
+        self._places: dict[tuple[int, int], int] = {}
+
+    def by_series(self) -> Iterator[tuple[int, list[Point]]]:
+        """Each series (its place in the batch) with its points in order of time."""
+        series_at = self._at[1]
+        edges = np.flatnonzero(np.concatenate(([True], series_at[1:] != series_at[:-1], [True]))).tolist()
+        ticks, codes = self._ticks.tolist(), self._codes.tolist()
+        for first, end in itertools.pairwise(edges):
+            place = int(series_at[first])
+            self._places.update(((place, ticks[point]), point) for point in range(first, end))
+            yield (
+                place,
+                [
+                    Point(ticks[point], codes[point], self.block.plan, partial(self._opened, point))
+                    for point in range(first, end)
+                ],
+            )
+
+    def told(self, track: Track, turns: Sequence[Turn], place: int) -> list[VerdictChange]:
+        """Verdict changes with their reasons."""
+        changes: list[VerdictChange] = []
+        for at_us, verdict, silent in turns:
+            point = self._places[place, at_us]
+            reason = standing_rows.reason_of(self._rows, point, at_us)
+            value = VERDICT_OF[verdict]
+            changes.append(
+                VerdictChange(
+                    track.spec.identity.series_id,
+                    at_us,
+                    None if value is None else value.value,
+                    DATA_STATES[int(silent)].value,
+                    reason,
+                )
+            )
+        return changes
+
+    def _opened(self, point: int) -> Incident:
+        """The incident that a point's code calls for."""
+        block, tick_us, code = self.block, int(self._ticks[point]), int(self._codes[point])
+        column = int(self._columns[point])
+        spec = block.tracks[column].spec
+        identity = spec.identity
+        standing = standing_rows.row(self._rows, point, tick_us)
+        described = block.plan.described[block.plan.leading(code)]
+        view = standing.experienced if described.get("view") == "experienced" else standing.contractual
+        named = [described[name] for name in ("long", "short") if name in described]
+        severity: Severity = "page" if block.plan.rank(code) >= PAGE else "ticket"
+        name = incident_id(identity.agreement, identity.objective, identity.labels, tick_us)
+        others = {each.id for each in block.tracks[column].incidents if each.detected_us != tick_us}
+        return Incident(
+            id=restating.unused(name, others),
+            series_id=identity.series_id,
+            agreement=identity.agreement,
+            objective=identity.objective,
+            service=identity.service,
+            labels=identity.labels,
+            severity=severity,
+            started_us=self._started(column, code, tick_us),
+            detected_us=tick_us,
+            resolved_us=None,
+            reason=standing.reason,
+            condition=described,
+            burn_rates={name: view.burn_rates[name] for name in named or view.burn_rates},
+            budget_remaining=view.budget_remaining,
+            exhausted_us=standing.exhausted_us,
+            runbook=identity.runbook,
+            partial=self.hold_from_us is not None and tick_us > self.hold_from_us,
+            notify=spec.notify,
+        )
+
+    def _started(self, column: int, code: int, tick_us: int) -> int:
+        """Start of the first bad slot that mattered, by what the incident is about.
+
+        Burn rate: see figures.first_bad_us. Silence: the end of the last slot with a sample. Exhaustion: the first slot
+        with failures of the 6 h that the forecast is made from. Breach and budget left: the last slot with failures,
+        which used it up. Where there is no such slot within 6 h, the slot of the tick.
+        """
+        block = self.block
+        timeline, slot_us = block.timeline, block.timeline.slot_us
+        leading = block.plan.leading(code)
+        condition = None if leading == block.plan.breach else block.plan.conditions[leading]
+        if isinstance(condition, SilentCondition):
+            point_last = int(self._rows.columns["last_us"][self._places_of(column, tick_us)])
+            return max(point_last, block.tracks[column].watched_from_us)
+        view = CONTRACTUAL if condition is None else view_of(condition)  # type: ignore[arg-type]
+        failures, total = self._judgement.counts(timeline.recent(tick_us, column), view)
+        if isinstance(condition, BurnRateCondition):
+            rate = condition.factor * float(block.terms().budgets[column])
+            found = first_bad_us(failures, total, tick_us, slot_us, condition.short_us, rate)
+        elif isinstance(condition, ExhaustionCondition):
+            found = earliest_bad_us(failures, tick_us, slot_us)
+        else:
+            found = last_bad_us(failures, tick_us, slot_us)
+        return tick_us - slot_us if found is None else found
+
+    def _places_of(self, column: int, tick_us: int) -> int:
+        return int(np.flatnonzero((self._columns == column) & (self._ticks == tick_us))[0])
+
+
+def _run(state: State, points: Sequence[Point], hold_from_us: int | None) -> tuple[list[State], list[IncidentChange]]:
+    states: list[State] = []
+    changes: list[IncidentChange] = []
+    for point in points:
+        more, steps = step(state, point, hold_from_us)
+        states += more
+        changes += steps
+        state = states[-1] if states else state
+    return states, changes
+
+
+def _releasing(state: State) -> bool:
+    return state.incident is not None and state.released_us is not None
+
+
+def retired(incident: Incident, at_us: int) -> IncidentChange:
+    """An incident of a series that is no longer defined ends with it."""
+    return IncidentChange(
+        "resolved", at_us, replace(incident, resolved_us=at_us, reason=f"{reasons.RETIRED}; {incident.reason}")
+    )

@@ -1,0 +1,138 @@
+"""A policy made ready for arrays: which windows it needs, and one bit for each condition that can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from evaluators import durations
+from evaluators.agreements import (
+    BlindCondition,
+    BudgetRemainingCondition,
+    BurnRateCondition,
+    Condition,
+    ExhaustionCondition,
+    Minimum,
+    Period,
+    RollingPeriod,
+    Severity,
+    SilentCondition,
+)
+from evaluators.durations import HOUR
+from evaluators.policies import ResolvedPolicy
+
+FORECAST_WINDOW: Final = 6 * HOUR
+KNOT_PART: Final = 30
+"""The forecast of a rolling period knows exactly what rolls off within the next thirtieth of it."""
+
+MOST_CONDITIONS: Final = 56
+"""One int64 holds verdict, data state and a bit for each condition; what a policy has beyond that is not evaluated."""
+
+# The code of a (tick, series): verdict + 1 in two bits, silent, breached, then a bit for each condition.
+VERDICT_BITS: Final = 3
+SILENT_BIT: Final = 1 << 2
+BREACH_BIT: Final = 1 << 3
+CONDITION_SHIFT: Final = 4
+
+TICKET, PAGE, BREACH = 1, 2, 3
+"""Ranks of what an incident is about; a breach is a page that says more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`lengths` are the windows summed, ascending; `shown` the places of those with a name in `names`."""
+
+    period: Period
+    conditions: tuple[Condition, ...]
+    minimum: Minimum
+    lengths: tuple[int, ...]
+    shown: tuple[int, ...]
+    names: tuple[str, ...]
+    described: tuple[Mapping[str, Any], ...]
+
+    @classmethod
+    def of(cls, period: Period, policy: ResolvedPolicy, windows: Sequence[str], slot_us: int) -> Plan:
+        """`windows` are the names of those that are shown whatever the policy says."""
+        conditions = policy.conditions[:MOST_CONDITIONS]
+        named = {_whole(durations.parse(name), slot_us) for name in windows}
+        for condition in conditions:
+            if isinstance(condition, BurnRateCondition):
+                named |= {_whole(condition.long_us, slot_us), _whole(condition.short_us, slot_us)}
+        every = named | {FORECAST_WINDOW}
+        if isinstance(period, RollingPeriod):
+            length = period.length_us
+            every |= {length, _whole(length - length // KNOT_PART, slot_us)}
+        lengths = tuple(sorted(every))
+        names = tuple(durations.format(length) for length in sorted(named))
+        shown = tuple(lengths.index(length) for length in sorted(named))
+        described = (*(describe(each) for each in conditions), {"breached": True})
+        return cls(period, conditions, policy.minimum, lengths, shown, names, described)
+
+    @property
+    def forecast_window(self) -> int:
+        return self.lengths.index(FORECAST_WINDOW)
+
+    @property
+    def breach(self) -> int:
+        """The place of the breach among `described`."""
+        return len(self.conditions)
+
+    def place(self, length_us: int, slot_us: int) -> int:
+        """Where a condition's window stands among `lengths`."""
+        return self.lengths.index(_whole(length_us, slot_us))
+
+    def rank(self, code: int) -> int:
+        """The gravest of what holds; 0: nothing."""
+        if code & BREACH_BIT:
+            return BREACH
+        return self.acute_rank(code)
+
+    def acute_rank(self, code: int) -> int:
+        """The gravest condition that holds, the breach left aside."""
+        bits = code >> CONDITION_SHIFT
+        severities = {each.severity for place, each in enumerate(self.conditions) if bits >> place & 1}
+        return PAGE if "page" in severities else TICKET if severities else 0
+
+    def leading(self, code: int) -> int:
+        """Which condition explains an alert: pages before tickets, then as written; the breach where no page holds."""
+        bits = code >> CONDITION_SHIFT
+        holding = [place for place in range(len(self.conditions)) if bits >> place & 1]
+        for place in holding:
+            if self.conditions[place].severity == "page":
+                return place
+        if code & BREACH_BIT:
+            return self.breach
+        return holding[0] if holding else -1
+
+    def severity_bits(self, severity: Severity) -> int:
+        """The code's bits of all conditions of one severity."""
+        return (
+            sum(1 << place for place, each in enumerate(self.conditions) if each.severity == severity)
+            << CONDITION_SHIFT
+        )
+
+
+def describe(condition: Condition) -> Mapping[str, Any]:
+    """A condition as a page carries it."""
+    match condition:
+        case BurnRateCondition():
+            return {
+                "long": durations.format(condition.long_us),
+                "short": durations.format(condition.short_us),
+                "factor": round(condition.factor, 6),
+                "view": condition.view,
+            }
+        case SilentCondition():
+            return {"silent": durations.format(condition.after_us)}
+        case BlindCondition():
+            return {"blind": durations.format(condition.after_us)}
+        case BudgetRemainingCondition():
+            return {"budgetRemaining": condition.below, "view": condition.view}
+        case ExhaustionCondition():
+            return {"exhaustion": durations.format(condition.within_us), "view": condition.view}
+
+
+def _whole(length_us: int, slot_us: int) -> int:
+    """Windows are whole slots, at least one."""
+    return max(length_us // slot_us, 1) * slot_us
