@@ -1,0 +1,344 @@
+"""One grouped pass: records in, counts per (series, slot) out.
+
+Per event there is a decode, one look-up by (metric, labels), one by slot, an addition, and a comparison per threshold.
+Which series a count belongs to is worked out once per flush, not once per event.
+"""
+
+from __future__ import annotations
+
+import zlib
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from consumers.formats import native
+from consumers.formats.native import LARGEST_VALUE, Sample, Wire
+from consumers.formats.times import EARLIEST_US, SECONDS_LENGTH, EventTimes, TimeBounds
+from consumers.formats.unusable import Unusable
+from consumers.matching import UNMATCHED, Matcher, Route, Target
+from consumers.ports import DeadLetter, Partition, Record, Records, SeriesKey
+from evaluators.slots import Int64s
+
+LARGEST_SUM: Final = 1 << 62
+"""A row's counts end here: far beyond what millions of the weightiest samples add up to."""
+
+_BUCKETS_KEPT: Final = 50_000
+_LONGEST_KEPT: Final = 4_096  # bytes of labels; with the bound above, what is remembered stays in memory
+
+Cell = list[int]
+"""[weight, weight at or below the first cut, at or below the second, ...]"""
+
+_DECODE_ONE: Final = msgspec.json.Decoder(Wire).decode
+_DECODE_LINES: Final = msgspec.json.Decoder(Wire).decode_lines
+_DECODE_ARRAY: Final = msgspec.json.Decoder(list[Wire]).decode
+
+REFUSED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError)
+"""What the strict decoders raise. The exact reading then says what is wrong, or that nothing is."""
+
+
+class Bucket:
+    """Counts of one (metric, labels) in the span that is being read, by slot."""
+
+    __slots__ = ("cells", "cuts", "loose", "split", "target")
+
+    def __init__(self, target: Target, slot_us: int) -> None:
+        self.target = target
+        self.cuts = tuple(enumerate(target.cuts, 1))  # with their places in a cell
+        self.cells: dict[int, Cell] = {}
+        # Definitions that change inside a slot: its samples are told apart by (slot, event time of the change).
+        self.split = frozenset(edge // slot_us for edge in target.edges if edge % slot_us)
+        self.loose: dict[tuple[int, int], Cell] = {}
+
+    @property
+    def untouched(self) -> bool:
+        return not self.cells and not self.loose
+
+    def open(self, slot: int, time_us: int, slot_us: int) -> Cell:
+        """The cell of a slot that has none in `cells`: a new one, or one of a split slot."""
+        if slot not in self.split:
+            cell = self.cells[slot] = [0] * (1 + len(self.cuts))
+            return cell
+        edges = self.target.edges
+        era = bisect_right(edges, time_us)
+        since_us = max(edges[era - 1], slot * slot_us) if era else slot * slot_us
+        return self.loose.setdefault((slot, since_us), [0] * (1 + len(self.cuts)))
+
+    def drain(self, slot_us: int) -> list[tuple[int, int, Cell]]:
+        """(slot, an event time that stands for it, cell); the bucket is empty after it."""
+        drained = [(slot, slot * slot_us, cell) for slot, cell in self.cells.items()]
+        drained.extend((slot, since_us, cell) for (slot, since_us), cell in self.loose.items())
+        self.cells = {}
+        self.loose = {}
+        return drained
+
+
+class Staged(NamedTuple):
+    """A sample that is known to be good, before it counts."""
+
+    bucket: Bucket
+    time_us: int
+    weight: int
+    value: float
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a span held beside its counts. `max_event_us` is capped at the clock of the reading."""
+
+    records: int = 0
+    samples: int = 0
+    unmatched: int = 0
+    skipped: int = 0
+    max_event_us: int | None = None
+    last_record_crc: int | None = None
+    last_record_time_us: int | None = None
+    letters: list[DeadLetter] = field(default_factory=list[DeadLetter])
+    letter_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """`columns` has shape (6, rows): key, slot, good, total, excluded_good, excluded_total."""
+
+    keys: tuple[SeriesKey, ...]
+    columns: Int64s
+
+
+class Combiner:
+    """Combines the records of one partition by one revision of the definitions; `cut` takes what has come together."""
+
+    def __init__(self, partition: Partition, matcher: Matcher, slot_us: int, future_us: int) -> None:
+        self._partition = partition
+        self._matcher = matcher
+        self._slot_us = slot_us
+        self._future_us = future_us
+        self._times = EventTimes()
+        self._counted: dict[object, Bucket] = {}  # kinds event and gauge, by (metric, labels as they came, service)
+        self._deltas: dict[object, Bucket] = {}
+        self._touched: list[Bucket] = []
+        self._tally = Tally()
+
+    @property
+    def records(self) -> int:
+        """Read since the last cut."""
+        return self._tally.records
+
+    @property
+    def letter_bytes(self) -> int:
+        """Size of the dead letters since the last cut."""
+        return self._tally.letter_bytes
+
+    def take(  # noqa: C901, PLR0912, PLR0915 - one pass in one piece, as said below
+        self, records: Records, first: int, after: int, clock_us: int
+    ) -> None:
+        """Count records [first, after), by index. One that cannot be used becomes a letter; its neighbours count.
+
+        The usual record, one strict event, is dealt with here in one piece: a call per event would cost as much as
+        counting it does.
+        """
+        tally = self._tally
+        bounds = TimeBounds(EARLIEST_US, clock_us + self._future_us)
+        earliest, latest = bounds.earliest_us, bounds.latest_us
+        slot_us, decode = self._slot_us, _DECODE_ONE
+        second, tail = self._times.seconds.get, self._times.tails.get
+        counted, deltas = self._counted.get, self._deltas.get
+        samples = unmatched = newest = 0
+        values = records.values
+        if after - first < len(values):
+            values = values[first:after]
+        for index, value in enumerate(values, first):
+            try:
+                event = decode(value)  # type: ignore[arg-type]  # None raises TypeError
+            except REFUSED:
+                newest = max(newest, self._unusual(records, index, bounds))
+                continue
+            try:
+                text = event.time
+                if isinstance(text, str):
+                    second_us, tail_us = second(text[:SECONDS_LENGTH]), tail(text[SECONDS_LENGTH:])
+                    if second_us is None or tail_us is None:
+                        second_us, tail_us = self._times.of_text(text), 0
+                    time_us = second_us + tail_us
+                else:
+                    time_us = native.time_of(text, records.time_us(index), self._times)
+                if not earliest <= time_us <= latest:
+                    bounds.check(time_us)
+                key = (event.metric, bytes(event.labels), event.service)
+                if event.kind == "delta":
+                    bucket, weight = deltas(key), native.delta_weight(event.value)
+                else:
+                    bucket, weight = counted(key), event.count
+                if bucket is None:
+                    bucket = self._first_sight(key, compares=event.kind != "delta")
+            except Unusable as reason:
+                self._letter(records, index, reason)
+                continue
+            samples += 1
+            newest = max(newest, time_us)
+            if bucket.target is UNMATCHED:
+                unmatched += 1
+                continue
+            slot = time_us // slot_us
+            cell = bucket.cells.get(slot)
+            if cell is None:
+                cell = self._open(bucket, slot, time_us)
+            cell[0] += weight
+            for place, cut in bucket.cuts:
+                if event.value <= cut:
+                    cell[place] += weight
+        tally.records += after - first
+        tally.samples += samples
+        tally.unmatched += unmatched
+        self._note(records, after - 1, newest, clock_us)
+
+    def cut(self) -> tuple[Rows, Tally]:
+        """All that was counted since the last cut; nothing of it is kept."""
+        keys: dict[SeriesKey, int] = {}
+        rows: dict[tuple[int, int], list[int]] = {}
+        for bucket in self._touched:
+            drained = bucket.drain(self._slot_us)
+            for route in bucket.target.routes:
+                _route(route, drained, keys.setdefault(route.key, len(keys)), rows)
+        self._touched.clear()
+        for known in (self._counted, self._deltas):
+            if len(known) > _BUCKETS_KEPT:
+                known.clear()
+        tally, self._tally = self._tally, Tally()
+        return Rows(tuple(keys), _columns(rows)), tally
+
+    # ------------------------------------------------------------------------------------------------ the unusual
+
+    def _unusual(self, records: Records, index: int, bounds: TimeBounds) -> int:
+        """A record that the strict decoder refused: several events, none, or a looser one. Gives its newest time."""
+        value = records.values[index]
+        if value is None:
+            self._tally.skipped += 1
+            return 0
+        try:
+            staged = self._staged(value, records.time_us(index), bounds)
+        except Unusable as reason:
+            self._letter(records, index, reason)
+            return 0
+        for each in staged:
+            self._add(each)
+        self._tally.samples += len(staged)
+        self._tally.unmatched += bool(staged) and all(each.bucket.target is UNMATCHED for each in staged)
+        return max((each.time_us for each in staged), default=0)
+
+    def _staged(self, value: bytes, record_time_us: int, bounds: TimeBounds) -> list[Staged]:
+        """All samples of a record, or Unusable: it counts whole or not at all."""
+        events = _several(value)
+        if events:
+            return [self._stage(each, record_time_us, bounds) for each in events]
+        samples = native.read(value, record_time_us=record_time_us, bounds=bounds, event_times=self._times)
+        return [self._stage_sample(each) for each in samples]
+
+    def _stage(self, event: Wire, record_time_us: int, bounds: TimeBounds) -> Staged:
+        time_us = bounds.check(native.time_of(event.time, record_time_us, self._times))
+        key = (event.metric, bytes(event.labels), event.service)
+        compares = event.kind != "delta"
+        bucket = (self._counted if compares else self._deltas).get(key) or self._first_sight(key, compares=compares)
+        return Staged(bucket, time_us, event.count if compares else native.delta_weight(event.value), event.value)
+
+    def _stage_sample(self, sample: Sample) -> Staged:
+        compares = sample.value is not None
+        known = self._counted if compares else self._deltas
+        key = (sample.metric, frozenset(sample.labels.items()))
+        bucket = known.get(key)
+        if bucket is None:
+            target = self._matcher.target(sample.metric, sample.labels, compares=compares)
+            bucket = known[key] = Bucket(target, self._slot_us)
+        return Staged(bucket, sample.time_us, sample.weight, sample.value or 0.0)
+
+    def _first_sight(self, key: tuple[str, bytes, str | None], *, compares: bool) -> Bucket:
+        """Raises Unusable (missing_metric, bad_metric, bad_labels)."""
+        metric, raw, service = key
+        labels = native.labels_of(raw, service)
+        target = self._matcher.target(native.checked_metric(metric), labels, compares=compares)
+        bucket = Bucket(target, self._slot_us)
+        if len(raw) <= _LONGEST_KEPT:
+            (self._counted if compares else self._deltas)[key] = bucket
+        return bucket
+
+    # -------------------------------------------------------------------------------------------------- counting
+
+    def _open(self, bucket: Bucket, slot: int, time_us: int) -> Cell:
+        if bucket.untouched:
+            self._touched.append(bucket)
+        return bucket.open(slot, time_us, self._slot_us)
+
+    def _add(self, staged: Staged) -> None:
+        bucket = staged.bucket
+        if bucket.target is UNMATCHED:
+            return
+        slot = staged.time_us // self._slot_us
+        cell = bucket.cells.get(slot)
+        if cell is None:
+            cell = self._open(bucket, slot, staged.time_us)
+        cell[0] += staged.weight
+        for place, cut in bucket.cuts:
+            if staged.value <= cut:
+                cell[place] += staged.weight
+
+    def _letter(self, records: Records, index: int, reason: Unusable) -> None:
+        record = records.record(index)
+        self._tally.letters.append(DeadLetter(self._partition, record, reason.code, reason.reason))
+        self._tally.letter_bytes += len(record.value or b"")
+
+    def _note(self, records: Records, last: int, newest_us: int, clock_us: int) -> None:
+        tally = self._tally
+        if newest_us:
+            tally.max_event_us = max(tally.max_event_us or 0, min(newest_us, clock_us))
+        record = records.record(last)
+        tally.last_record_crc = record_crc(record)
+        tally.last_record_time_us = record.timestamp_us
+
+
+def record_crc(record: Record) -> int:
+    """Checksum of a record, by which it is known again."""
+    return zlib.crc32(record.value or b"", zlib.crc32(record.key or b""))
+
+
+def _several(value: bytes) -> list[Wire]:
+    """The strict events of an array or of lines; nothing where the exact reading must look."""
+    if len(value) > LARGEST_VALUE:
+        return []
+    try:
+        return _DECODE_ARRAY(value) if value[:1] == b"[" else _DECODE_LINES(value)
+    except REFUSED:
+        return []
+
+
+def _route(
+    route: Route, drained: list[tuple[int, int, Cell]], key: int, rows: dict[tuple[int, int], list[int]]
+) -> None:
+    """Add the cells that the route covers to the rows of its series."""
+    for slot, at_us, cell in drained:
+        if not route.covers(at_us):
+            continue
+        weight = cell[0]
+        if route.cut is None:
+            good = route.good * weight
+        else:
+            good = weight - cell[route.cut + 1] if route.above else cell[route.cut + 1]
+        total = route.total * weight
+        row = rows.get((key, slot))
+        if row is None:
+            row = rows[key, slot] = [0, 0, 0, 0]
+        row[0] += good
+        row[1] += total
+        if route.excluded:
+            row[2] += good
+            row[3] += total
+
+
+def _columns(rows: dict[tuple[int, int], list[int]]) -> Int64s:
+    table = [(*place, *counts) for place, counts in rows.items()]
+    try:
+        return np.array(table, dtype=np.int64).reshape(-1, 6).T.copy()
+    except OverflowError:
+        bounded = [[max(-LARGEST_SUM, min(LARGEST_SUM, each)) for each in row] for row in table]
+        return np.array(bounded, dtype=np.int64).reshape(-1, 6).T.copy()

@@ -1,0 +1,40 @@
+"""What can go wrong in ingest.
+
+IngestError
+├── LogUnavailable       the broker is away or answers with a passing error: retry
+├── PositionOutOfRange   the log does not hold the offset that we want to read: look at its bounds
+├── LedgerUnavailable    the database is away, or a commit's outcome is unknown: read positions again, retry
+└── DefinitionsMoved     the definitions changed since they were loaded: load, then read the span again
+
+A bad record is no exception: it is data (`DeadLetter`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from consumers.ports import Partition
+
+
+class IngestError(Exception):
+    """Root of what ingest raises."""
+
+
+class LogUnavailable(IngestError):
+    """The log cannot be reached now; a retry can help."""
+
+
+class PositionOutOfRange(IngestError):
+    """The log of these partitions holds no such offset: it was made anew, or has let go of what we had not read."""
+
+    def __init__(self, partitions: Collection[Partition]) -> None:
+        super().__init__(", ".join(f"{each.topic}/{each.number}" for each in partitions))
+        self.partitions = frozenset(partitions)
+
+
+class LedgerUnavailable(IngestError):
+    """The ledger cannot be reached, or a commit's outcome is unknown; a retry can help."""
+
+
+class DefinitionsMoved(IngestError):
+    """The definitions have a newer revision than the entries were matched by."""

@@ -1,0 +1,264 @@
+"""The native format: one JSON object, an array of them, or one a line.
+
+Two paths give the same samples. `Wire` is what the hot loop decodes to: strict, without labels taken apart; whatever it
+refuses goes to `read`, which takes everything the format allows and names exactly what is wrong with the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, cast
+
+import msgspec
+
+from consumers.formats import times
+from consumers.formats.times import EventTimes, TimeBounds
+from consumers.formats.unusable import Unusable
+
+LARGEST_VALUE: Final = 8 * 1024 * 1024
+"""Bytes of one record. Kafka's own bound is on the compressed batch."""
+
+LARGEST_WEIGHT: Final = 10**12
+"""Occurrences of one sample: sums of millions of them stay far inside 64 bits."""
+
+LONGEST_METRIC: Final = 512
+LONGEST_NAME: Final = 256
+LONGEST_LABEL: Final = 4_096
+MOST_LABELS: Final = 128
+
+Kind = Literal["event", "gauge", "delta"]
+_WEIGHING_COUNT: Final = ("event", "gauge")
+_LATER_KINDS: Final = ("counter", "state")
+
+
+class Wire(msgspec.Struct, gc=False):
+    """The fields that the hot loop uses, as strictly as the usual event has them."""
+
+    metric: str
+    time: str | int | float | None = None
+    labels: msgspec.Raw = msgspec.Raw(b"")
+    service: str | None = None
+    value: float = 1.0
+    kind: Kind = "event"
+    count: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_WEIGHT)] = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measurement. It stands for `weight` occurrences; `value` is None where it is nothing to compare (deltas)."""
+
+    metric: str
+    labels: Mapping[str, str]
+    time_us: int
+    weight: int
+    value: float | None
+
+
+def read(
+    value: bytes, *, record_time_us: int, bounds: TimeBounds, event_times: EventTimes | None = None
+) -> list[Sample]:
+    """Every sample of a record. Raises Unusable: then nothing of the record counts."""
+    event_times = event_times or EventTimes()
+    return [_sample(each, record_time_us, bounds, event_times) for each in _elements(value)]
+
+
+def labels_of(raw: bytes, service: str | None) -> dict[str, str]:
+    """Labels from their JSON text, with the shorthand. Raises Unusable (bad_labels)."""
+    if not raw:
+        return _labels(None, service)
+    try:
+        found = cast("object", msgspec.json.decode(raw))
+    except (ValueError, RecursionError) as error:  # ValueError: DecodeError and UnicodeDecodeError both are
+        raise Unusable("bad_labels", "the labels are not JSON in UTF-8") from error
+    return _labels(found, service)
+
+
+def checked_metric(metric: object) -> str:
+    """Raises Unusable (missing_metric, bad_metric)."""
+    if metric is None or metric == "":
+        raise Unusable("missing_metric", "the event has no metric")
+    if not isinstance(metric, str):
+        raise Unusable("bad_metric", "the metric must be a string")
+    if len(metric) > LONGEST_METRIC or not _storable(metric):
+        raise Unusable("bad_metric", f"the metric must be up to {LONGEST_METRIC} characters of text, without NUL")
+    return metric
+
+
+def delta_weight(value: float) -> int:
+    """What a delta weighs. Raises Unusable (bad_value)."""
+    return _whole("bad_value", "the value of a delta", value)
+
+
+# ------------------------------------------------------------------------------------------------------- to elements
+
+
+def _elements(value: bytes) -> list[object]:
+    if not value.strip():
+        raise Unusable("empty", "the record is empty")
+    if len(value) > LARGEST_VALUE:
+        raise Unusable("too_large", f"the record is larger than {LARGEST_VALUE:,} bytes")
+    try:
+        value.decode()
+    except UnicodeDecodeError as error:
+        raise Unusable("not_utf8", f"byte {error.start} is not UTF-8") from error
+    try:
+        return _parsed(value)
+    except RecursionError as error:
+        raise Unusable("too_deep", "the JSON is nested too deeply") from error
+    except msgspec.DecodeError as error:
+        return _with_bare_numbers(value, error)
+
+
+def _parsed(value: bytes) -> list[object]:
+    try:
+        whole = cast("object", msgspec.json.decode(value))
+    except msgspec.DecodeError:
+        lines: list[Any] = _LINES.decode_lines(value)
+        if any(isinstance(each, list) for each in lines):
+            raise Unusable("not_an_object", "a line is not a JSON object") from None
+        return lines
+    return cast("list[object]", whole) if isinstance(whole, list) else [whole]
+
+
+_LINES: Final = msgspec.json.Decoder(Any)
+
+
+def _with_bare_numbers(value: bytes, error: msgspec.DecodeError) -> list[object]:
+    """Python's reader knows NaN and Infinity, which JSON does not: with it the reason names the field.
+
+    What it reads is judged, and refused even if nothing else is wrong with it.
+    """
+    try:
+        texts = [value] if value.lstrip()[:1] == b"[" else value.splitlines()
+        for text in texts:
+            found: object = json.loads(text) if text.strip() else []
+            for each in cast("list[object]", found) if isinstance(found, list) else [found]:
+                _sample(each, 0, _ANY_TIME, EventTimes())
+    except (ValueError, RecursionError):
+        pass
+    raise Unusable("not_json", f"the record is not JSON{_where(error)}") from error
+
+
+_ANY_TIME: Final = TimeBounds(-(1 << 62), 1 << 62)
+
+
+def _where(error: msgspec.DecodeError) -> str:
+    """The library's position, without anything of the payload."""
+    _, found, place = str(error).rpartition("(byte ")
+    return f" (byte {place}" if found else ""
+
+
+# --------------------------------------------------------------------------------------------------------- to samples
+
+
+def _sample(element: object, record_time_us: int, bounds: TimeBounds, event_times: EventTimes) -> Sample:
+    if not isinstance(element, dict):
+        raise Unusable("not_an_object", "an event is not a JSON object")
+    event = cast("dict[str, object]", element)
+    metric = checked_metric(event.get("metric"))
+    kind = _kind(event.get("kind"))
+    labels = _labels(event.get("labels"), event.get("service"))
+    count = _whole("bad_count", "count", _or(event.get("count"), 1))
+    value = _number(_or(event.get("value"), 1))
+    time_us = bounds.check(time_of(event.get("time"), record_time_us, event_times))
+    if kind == "delta":
+        return Sample(metric, labels, time_us, delta_weight(value), None)
+    return Sample(metric, labels, time_us, count, value)
+
+
+def _or(found: object, default: object) -> object:
+    """Null is as good as missing: many emitters write every field."""
+    return default if found is None else found
+
+
+def _kind(found: object) -> Kind:
+    if found is None:
+        return "event"
+    if found in _LATER_KINDS:
+        raise Unusable("unsupported_kind", f'events of kind "{found}" cannot be counted yet')
+    if found not in (*_WEIGHING_COUNT, "delta"):
+        raise Unusable("bad_kind", "the kind must be event, gauge, delta, counter or state")
+    return found
+
+
+def time_of(found: object, record_time_us: int, event_times: EventTimes) -> int:
+    """The event's own time, else its record's (negative: it has none). Raises Unusable (bad_time)."""
+    if found is None:
+        if record_time_us < 0:
+            raise Unusable("bad_time", "neither the event nor its record has a time")
+        return record_time_us
+    if isinstance(found, str):
+        return event_times.of_text(found)
+    if isinstance(found, int | float) and not isinstance(found, bool):
+        try:
+            return times.of_number(found)
+        except OverflowError as error:
+            raise Unusable("bad_time", "the time is too large a number") from error
+    raise Unusable("bad_time", "the time must be RFC 3339 text or a number")
+
+
+def _number(found: object) -> float:
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise Unusable("bad_value", "the value must be a number")
+    try:
+        number = float(found)
+    except OverflowError as error:
+        raise Unusable("bad_value", "the value is too large a number") from error
+    if not math.isfinite(number):
+        raise Unusable("bad_value", "the value must be finite, not NaN or infinite")
+    return number
+
+
+def _whole(code: Literal["bad_count", "bad_value"], what: str, found: object) -> int:
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= LARGEST_WEIGHT:
+        raise Unusable(code, f"{what} must be a whole number from 0 to {LARGEST_WEIGHT:,}")
+    if found != int(found):
+        raise Unusable(code, f"{what} must be a whole number: fractions of an occurrence cannot be counted")
+    return int(found)
+
+
+def _labels(found: object, service: object) -> dict[str, str]:
+    if found is None:
+        found = {}
+    if not isinstance(found, dict):
+        raise Unusable("bad_labels", "the labels must be an object")
+    raw = cast("dict[str, object]", found)
+    if len(raw) > MOST_LABELS:
+        raise Unusable("bad_labels", f"more than {MOST_LABELS} labels")
+    labels = {_name(name): _label(value) for name, value in raw.items()}
+    if service is not None and labels.setdefault("service", _label(service)) != _label(service):
+        raise Unusable("bad_labels", "service is given twice, with different values")
+    return labels
+
+
+def _name(name: str) -> str:
+    if not name or name == "__name__" or len(name) > LONGEST_NAME or not _storable(name):
+        raise Unusable("bad_labels", "a label's name is empty, too long, reserved, or no text")
+    return name
+
+
+def _label(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and math.isfinite(value):
+        value = int(value) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, int):
+        try:
+            value = str(value)
+        except ValueError as error:  # thousands of digits
+            raise Unusable("bad_labels", "a label's value is too large a number") from error
+    if not isinstance(value, str):
+        raise Unusable("bad_labels", "a label's value must be a string, a number or a boolean")
+    if len(value) > LONGEST_LABEL or not _storable(value):
+        raise Unusable("bad_labels", f"a label's value must be up to {LONGEST_LABEL} characters of text, without NUL")
+    return value
+
+
+def _storable(text: str) -> bool:
+    """Neither NUL nor half a surrogate pair: no database takes them as text, and one would hold up all the rest."""
+    if "\0" in text:
+        return False
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

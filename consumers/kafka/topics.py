@@ -1,0 +1,68 @@
+"""Topics: which there are, and making sure of one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Final, cast
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, for_code
+
+from consumers.errors import LogUnavailable
+from consumers.kafka.connection import KafkaConnection
+
+_REPLICATION: Final = 3
+_DONE: Final = 0
+_THERE_ALREADY: Final = 36
+
+
+class KafkaTopics:
+    """A connection is opened for each question: they are asked at start-up and by people."""
+
+    def __init__(self, connection: KafkaConnection) -> None:
+        self._connection = connection
+
+    async def names(self) -> list[str]:
+        """Every topic, sorted. Raises LogUnavailable."""
+        async with self._admin() as admin:
+            return sorted(await admin.list_topics())
+
+    async def partitions(self, name: str) -> int | None:
+        """How many partitions a topic has; None if there is no such topic. Raises LogUnavailable."""
+        async with self._admin() as admin:
+            if name not in await admin.list_topics():
+                return None
+            (described,) = cast("list[dict[str, Any]]", await admin.describe_topics([name]))
+            return len(described["partitions"])
+
+    async def ensure(self, name: str, partitions: int) -> bool:
+        """Create the topic unless it is there; True if it was created. Replicated three times where there are so many
+        brokers. Raises LogUnavailable, also where the broker refuses.
+        """
+        async with self._admin() as admin:
+            if name in await admin.list_topics():
+                return False
+            brokers = len((await admin.describe_cluster())["brokers"])
+            replication = min(_REPLICATION, max(brokers, 1))
+            answer: Any = await admin.create_topics([NewTopic(name, partitions, replication)])
+            _, code, *_ = answer.topic_errors[0]
+            if code not in (_DONE, _THERE_ALREADY):
+                raise LogUnavailable(f"topic {name} could not be created: {for_code(code).__name__}")
+            return code == _DONE
+
+    @asynccontextmanager
+    async def _admin(self) -> AsyncGenerator[AIOKafkaAdminClient, None]:
+        admin = AIOKafkaAdminClient(**self._connection.client_settings())
+        try:
+            await admin.start()
+            yield admin
+        except (KafkaError, OSError) as error:
+            raise LogUnavailable(f"the brokers cannot be reached: {error}") from error
+        finally:
+            await admin.close()
+
+
+async def ensure_topic(connection: KafkaConnection, name: str, partitions: int) -> bool:
+    """See KafkaTopics.ensure."""
+    return await KafkaTopics(connection).ensure(name, partitions)
