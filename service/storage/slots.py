@@ -1,0 +1,252 @@
+"""Slots as stored: pages by time, as ticks write them, and chunks by series, as histories read them.
+
+The truth is the sum of both at any moment, in one snapshot: rows add up, so late data is simply one more row. A tick
+writes a page for each bucket of series that it counted in; what is dense already (a catch-up) goes to chunks at once.
+A chunk is CHUNK_SLOTS slots of one series (one hour of 10 s slots): small enough to be written again when late data
+comes, large enough that 30 days are 720 rows. Pages are gathered bucket by bucket, so each chunk is written about twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import numpy as np
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from evaluators.slots import Int64s, SlotCounts, concatenated
+
+CHUNK_SLOTS: Final = 360
+BUCKET_SERIES: Final = 512
+"""Series of one page: what has to be unpacked to read one of them, and what is gathered in one go."""
+
+RIPE_PAGES: Final = 180
+RIPE_ROWS: Final = 50_000
+"""A bucket is gathered once it has so many pages, or rows."""
+GATHER_ROWS: Final = 200_000
+"""About what one call gathers: some hundred milliseconds. It ends after the bucket with which that is reached."""
+DENSE_ROWS: Final = 20_000
+DENSE_IN_CHUNK: Final = 16
+"""So many rows at once, so many of each chunk: cheaper to put in place than to gather later."""
+
+# The checkpoint of a shard is caught up with the pages behind it, so those stay pages until the next checkpoint.
+_RIPE = text(
+    """
+    SELECT bucket, count(*) AS pages, sum(rows) AS rows FROM slot_pages
+    WHERE shard = :shard AND tick_seq <= coalesce(
+        (SELECT tick_seq FROM checkpoints WHERE shard = :shard), 9223372036854775807)
+    GROUP BY bucket HAVING count(*) >= :pages OR sum(rows) >= :rows
+    ORDER BY sum(rows) DESC
+    """
+)
+_TAKE_PAGES = text(
+    """
+    DELETE FROM slot_pages
+    WHERE shard = :shard AND bucket = :bucket AND tick_seq <= coalesce(
+        (SELECT tick_seq FROM checkpoints WHERE shard = :shard), 9223372036854775807)
+    RETURNING counts
+    """
+)
+_APPEND = text(
+    """
+    INSERT INTO slot_pages (shard, bucket, tick_seq, counts, rows)
+    SELECT :shard, page.bucket, :tick_seq, page.counts, page.rows
+    FROM unnest(CAST(:buckets AS bigint[]), CAST(:counts AS bytea[]), CAST(:rows AS integer[]))
+        AS page (bucket, counts, rows)
+    """
+)
+_FORGET_CHECKPOINT = text("DELETE FROM checkpoints WHERE shard = :shard")
+_LOCK_CHUNKS = text(
+    """
+    SELECT counts FROM slot_chunks
+    JOIN unnest(CAST(:series AS bigint[]), CAST(:chunks AS integer[])) AS wanted (series_id, chunk)
+      USING (series_id, chunk)
+    ORDER BY series_id, chunk FOR UPDATE OF slot_chunks
+    """
+)
+_PUT_CHUNKS = text(
+    """
+    INSERT INTO slot_chunks (series_id, chunk, counts)
+    SELECT * FROM unnest(CAST(:series AS bigint[]), CAST(:chunks AS integer[]), CAST(:counts AS bytea[]))
+    ON CONFLICT (series_id, chunk) DO UPDATE SET counts = excluded.counts
+    """
+)
+_PAGES_OF = """
+    SELECT counts FROM slot_pages WHERE (shard, bucket) IN (
+        SELECT indicators.shard, series.id / :bucket_series
+        FROM series JOIN indicators ON indicators.id = series.indicator_id
+        WHERE series.id = ANY(CAST(:series AS bigint[])))
+    """
+_READ = text(
+    f"""
+    SELECT counts FROM slot_chunks
+    WHERE series_id = ANY(CAST(:series AS bigint[])) AND chunk BETWEEN :first AND :last
+    UNION ALL {_PAGES_OF}
+    """  # noqa: S608 - the text above
+)
+_FIRST = text(
+    f"""
+    (SELECT counts FROM slot_chunks WHERE series_id = ANY(CAST(:series AS bigint[])) ORDER BY chunk LIMIT :chunks)
+    UNION ALL {_PAGES_OF}
+    """  # noqa: S608
+)
+_READ_SHARD = text(
+    """
+    SELECT slot_chunks.counts FROM slot_chunks
+    JOIN series ON series.id = slot_chunks.series_id JOIN indicators ON indicators.id = series.indicator_id
+    WHERE indicators.shard = :shard AND slot_chunks.chunk >= :first
+    UNION ALL
+    SELECT counts FROM slot_pages WHERE shard = :shard
+    """
+)
+_PAGES_AFTER = text("SELECT counts FROM slot_pages WHERE shard = :shard AND tick_seq > :tick_seq")
+
+_LEAST_CHUNK: Final = -(2**31)
+
+
+async def append_page(connection: AsyncConnection, shard: int, tick_seq: int, counts: SlotCounts) -> None:
+    """Add what a tick counted. A tick appends once.
+
+    Where the counts are dense, the shard's checkpoint is forgotten: what went to chunks is not behind it.
+    """
+    merged = counts.merged()
+    if not len(merged):
+        return
+    if _dense(merged):
+        await _put(connection, merged)
+        await connection.execute(_FORGET_CHECKPOINT, {"shard": shard})
+        return
+    parts = _split(merged, merged.series // BUCKET_SERIES)
+    await connection.execute(
+        _APPEND,
+        {
+            "shard": shard,
+            "tick_seq": tick_seq,
+            "buckets": [int(part.series[0]) // BUCKET_SERIES for part in parts],
+            "counts": [part.pack() for part in parts],
+            "rows": [len(part) for part in parts],
+        },
+    )
+
+
+async def compact(
+    connection: AsyncConnection,
+    shard: int,
+    *,
+    pages: int = RIPE_PAGES,
+    rows: int = RIPE_ROWS,
+    most_rows: int = GATHER_ROWS,
+) -> int:
+    """Gather ripe pages into chunks and return how many rows they had: bounded, so call it now and then.
+
+    A bucket is ripe with so many `pages` or `rows`. Pages behind the shard's checkpoint stay.
+    """
+    moved = 0
+    for bucket in (await connection.execute(_RIPE, {"shard": shard, "pages": pages, "rows": rows})).all():
+        if moved and moved + bucket.rows > most_rows:
+            break
+        taken = await connection.execute(_TAKE_PAGES, {"shard": shard, "bucket": bucket.bucket})
+        await _put(connection, _unpacked(taken).merged())
+        moved += bucket.rows
+    return moved
+
+
+async def read(connection: AsyncConnection, series: Sequence[int], from_slot: int, to_slot: int) -> SlotCounts:
+    """The series' slots in [from_slot, to_slot), merged. Raises CorruptSlots."""
+    if not series or to_slot <= from_slot:
+        return SlotCounts.empty()
+    found = await connection.execute(
+        _READ,
+        {
+            "series": list(series),
+            "first": from_slot // CHUNK_SLOTS,
+            "last": (to_slot - 1) // CHUNK_SLOTS,
+            "bucket_series": BUCKET_SERIES,
+        },
+    )
+    counts = _unpacked(found)
+    within = (counts.slot >= from_slot) & (counts.slot < to_slot)
+    wanted = np.array(sorted(series), dtype=np.int64)
+    return counts.take(within & np.isin(counts.series, wanted)).merged()
+
+
+async def first_sampled(connection: AsyncConnection, series: int) -> int | None:
+    """The first slot in which the series counted a sample; None before that."""
+    for chunks in (1, None):  # in the first chunk there may be rows of no samples alone
+        values = {"series": [series], "bucket_series": BUCKET_SERIES, "chunks": chunks}
+        counts = _unpacked(await connection.execute(_FIRST, values))
+        own = counts.take(counts.series == series)
+        sampled = own.slot[own.total != 0]
+        if not len(own) or (len(sampled) and sampled.min() // CHUNK_SLOTS <= own.slot.min() // CHUNK_SLOTS):
+            break
+    return int(sampled.min()) if len(sampled) else None
+
+
+async def load_shard(connection: AsyncConnection, shard: int, from_slot: int | None = None) -> SlotCounts:
+    """All slots of a shard's series from `from_slot` on, merged; None: from the first. Raises CorruptSlots."""
+    first = _LEAST_CHUNK if from_slot is None else from_slot // CHUNK_SLOTS
+    counts = _unpacked(await connection.execute(_READ_SHARD, {"shard": shard, "first": first}))
+    if from_slot is not None:
+        counts = counts.take(counts.slot >= from_slot)
+    return counts.merged()
+
+
+async def pages_after(connection: AsyncConnection, shard: int, tick_seq: int) -> SlotCounts:
+    """What the ticks after `tick_seq` counted, merged: with a checkpoint of that tick it is everything."""
+    return _unpacked(await connection.execute(_PAGES_AFTER, {"shard": shard, "tick_seq": tick_seq})).merged()
+
+
+def _dense(merged: SlotCounts) -> bool:
+    if len(merged) < DENSE_ROWS:
+        return False
+    return len(merged) >= DENSE_IN_CHUNK * len(_starts(merged.series, merged.slot // CHUNK_SLOTS))
+
+
+async def _put(connection: AsyncConnection, counts: SlotCounts) -> None:
+    """Add merged counts to the chunks that they lie in."""
+    keys = _keys(_chunks(counts))
+    before = _unpacked(await connection.execute(_LOCK_CHUNKS, keys))
+    parts = _chunks(concatenated([before, counts]).merged() if len(before) else counts)
+    await connection.execute(_PUT_CHUNKS, {**_keys(parts), "counts": [part.pack() for part in parts]})
+
+
+def _chunks(merged: SlotCounts) -> list[SlotCounts]:
+    """One part a chunk, by series, then time."""
+    return _split(merged, merged.series, merged.slot // CHUNK_SLOTS)
+
+
+def _keys(parts: Iterable[SlotCounts]) -> dict[str, list[int]]:
+    firsts = [(int(part.series[0]), int(part.slot[0]) // CHUNK_SLOTS) for part in parts]
+    return {"series": [series for series, _ in firsts], "chunks": [chunk for _, chunk in firsts]}
+
+
+def _split(merged: SlotCounts, *keys: Int64s) -> list[SlotCounts]:
+    """Cut where a key changes."""
+    columns = merged.columns
+    edges = [*_starts(*keys).tolist(), len(merged)]
+    return [SlotCounts.from_columns(columns[:, edges[place] : edges[place + 1]]) for place in range(len(edges) - 1)]
+
+
+def _starts(*keys: Int64s) -> Int64s:
+    """Where any of the keys differs from the row before."""
+    changed = np.zeros(len(keys[0]), dtype=bool)
+    changed[:1] = True
+    for key in keys:
+        changed[1:] |= key[1:] != key[:-1]
+    return np.flatnonzero(changed)
+
+
+def _unpacked(rows: Iterable[Any]) -> SlotCounts:
+    """All rows of many small parts: joined column by column, which is what makes a restart quick."""
+    parts = [SlotCounts.unpack(row.counts) for row in rows]
+    if not parts:
+        return SlotCounts.empty()
+    return SlotCounts(
+        series=np.concatenate([part.series for part in parts]),
+        slot=np.concatenate([part.slot for part in parts]),
+        good=np.concatenate([part.good for part in parts]),
+        total=np.concatenate([part.total for part in parts]),
+        excluded_good=np.concatenate([part.excluded_good for part in parts]),
+        excluded_total=np.concatenate([part.excluded_total for part in parts]),
+    )

@@ -1,0 +1,74 @@
+"""Settings from file, environment and flags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.errors import BadSettings
+from service.settings import described, load
+
+
+@pytest.fixture(autouse=True)
+def _no_outside_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, _, _ in described():
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("UPHELD_CONFIG", str(tmp_path / "upheld.yaml"))
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In rising order: upheld.yaml, environment, flags; a flag that was not given does not count."""
+    (tmp_path / "upheld.yaml").write_text("topics: [one, two]\nport: 1000\nhost: 10.0.0.1\n")
+    monkeypatch.setenv("UPHELD_PORT", "2000")
+    settings = load(host="127.0.0.1", database_url=None)
+    assert (settings.topics, settings.port, settings.host) == (("one", "two"), 2000, "127.0.0.1")
+
+
+def test_durations_are_microseconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written as people write them, held as the evaluators count."""
+    monkeypatch.setenv("UPHELD_LATENESS", "1m")
+    settings = load()
+    assert (settings.slot, settings.lateness, settings.page_max_lag) == (10_000_000, 60_000_000, 3_600_000_000)
+
+
+def test_every_bad_setting_is_named_and_no_value_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value may be a password."""
+    monkeypatch.setenv("UPHELD_PORT", "hunter2")
+    monkeypatch.setenv("UPHELD_SHARDS", "0")
+    with pytest.raises(BadSettings) as caught:
+        load()
+    assert "UPHELD_PORT" in str(caught.value)
+    assert "UPHELD_SHARDS" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_the_database_password_does_not_show_when_settings_are_printed() -> None:
+    """They end in logs and bug reports."""
+    assert "hunter2" not in repr(load(database_url="postgresql://u:hunter2@h/d"))
+
+
+def test_only_loopback_addresses_count_as_loopback() -> None:
+    """Writes without tokens depend on it."""
+    assert [load(host=host).loopback for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "10.0.0.1")] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_links_point_to_the_public_address_where_there_is_one() -> None:
+    """A page read on a phone must not link to 127.0.0.1."""
+    assert load().base_url == "http://127.0.0.1:8080"
+    assert load(public_url="https://upheld.example.com/").base_url == "https://upheld.example.com"
+
+
+def test_every_setting_is_described_with_its_default() -> None:
+    """The help text is made from this."""
+    rows = {name: (default, text) for name, default, text in described()}
+    assert rows["UPHELD_METRICS_WINDOWS"][0] == "5m,1h,6h,3d,period"
+    assert rows["UPHELD_SLOT"][0] == "10s"
+    assert all(text for _, text in rows.values())
