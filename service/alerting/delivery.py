@@ -1,0 +1,122 @@
+"""The outbox loop: claim, send, settle. A crash between send and settle sends again, with the same idempotency key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+from prometheus_client import Counter
+
+from evaluators.agreements import NotificationTarget
+from service.alerting.backoff import GIVE_UP_AFTER, delay_s
+from service.alerting.ports import Channel, Notification, Outbox, Outcome, Rejected, Retry, Sent, Targets
+from service.errors import DependencyAway
+
+POLL_S = 1.0
+"""A notice from the database wakes the loop at once; this is for rows whose retry has come due, and lost notices."""
+
+BATCH = 32
+"""Sends at once; each is bounded in time, so a round ends."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Delivery:
+    """A Part: sends what the outbox holds until stopped. Any number of processes may run one."""
+
+    name = "deliver"
+
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        targets: Targets,
+        channels: Mapping[str, Channel],
+        worker: str,
+        chance: Callable[[], float],
+        results: Counter,
+    ) -> None:
+        self._outbox = outbox
+        self._targets = targets
+        self._channels = channels
+        self._worker = worker
+        self._chance = chance
+        self._results = results
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._away = False
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Finish the sends under way, then return from `run`."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Round after round; a database that is away is waited for."""
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                busy = await self.round()
+            except DependencyAway:
+                busy = False
+                if not self._away:
+                    _log.warning("The database is away; notifications wait.", action="delivery_waiting")
+                self._away = True
+            else:
+                self._away = False
+            if not busy and not self._stopping:
+                await self._sleep()
+
+    async def round(self) -> bool:
+        """Claims and sends once; True where a full batch says that more may be waiting."""
+        claimed = await self._outbox.claim(self._worker, BATCH)
+        if not claimed:
+            return False
+        targets = await self._targets.targets()
+        await asyncio.gather(*(self._deliver(notification, targets) for notification in claimed))
+        return True
+
+    async def _deliver(self, notification: Notification, targets: Mapping[str, NotificationTarget]) -> None:
+        target = targets.get(notification.target)
+        if target is None:
+            outcome: Outcome = Retry("no notification target has this name")
+            channel = "none"
+        else:
+            channel = target.type
+            outcome = await self._channels[channel].send(target, notification)
+        await self._settle(notification, channel, outcome)
+
+    async def _settle(self, notification: Notification, channel: str, outcome: Outcome) -> None:
+        attempts = notification.attempts + 1
+        log = _log.bind(
+            incident=notification.incident_id, type=notification.type, target=notification.target, attempts=attempts
+        )
+        match outcome:
+            case Sent():
+                await self._outbox.sent(notification, self._worker)
+                self._results.labels(channel, "sent").inc()
+                log.info("Notification sent.", action="notification_sent")
+            case Retry(reason, after) if attempts < GIVE_UP_AFTER:
+                delay = delay_s(attempts, self._chance(), after)
+                await self._outbox.retry(notification, self._worker, reason, delay)
+                self._results.labels(channel, "retried").inc()
+                if attempts == 1:
+                    log.warning(
+                        "Notification not taken; will be tried again.", action="notification_retried", reason=reason
+                    )
+            case Retry(reason) | Rejected(reason):
+                await self._outbox.failed(notification, self._worker, reason)
+                self._results.labels(channel, "failed").inc()
+                log.error("Notification given up.", action="notification_failed", reason=reason)
+
+    async def _sleep(self) -> None:
+        try:
+            async with asyncio.timeout(POLL_S):
+                await self._wake.wait()
+        except TimeoutError:
+            return
