@@ -1,0 +1,1 @@
+"""The documents: what is promised, every version of it."""

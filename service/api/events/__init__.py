@@ -1,0 +1,1 @@
+"""POST /events: native events over HTTP, for emitters without a Kafka client."""

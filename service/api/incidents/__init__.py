@@ -1,0 +1,1 @@
+"""Breach alerts: what opened when and why, what people did about it."""

@@ -1,0 +1,1 @@
+"""GET /metrics: compliance as gauges, and Upheld's own metrics."""

@@ -1,0 +1,1 @@
+"""Where objectives stand, one item per group, and how they came there."""

@@ -1,0 +1,1 @@
+"""What changed after the fact, and why."""

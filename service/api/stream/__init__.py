@@ -1,0 +1,1 @@
+"""GET /stream: what changes, as server-sent events."""
