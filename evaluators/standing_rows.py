@@ -134,8 +134,9 @@ def _spent(block: StandingBlock, at: _At) -> str:
 
 
 def _gone_in(at: _At, as_of_us: int) -> int | None:
+    """None: not within the period, or gone already."""
     gone_us = at.whole("exhausted_us")
-    return None if gone_us < 0 else gone_us - as_of_us
+    return gone_us - as_of_us if gone_us > as_of_us else None
 
 
 def _worded(block: StandingBlock, place: int, described: Mapping[str, Any], as_of_us: int, quiet_us: int | None) -> str:

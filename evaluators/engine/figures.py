@@ -70,19 +70,24 @@ def first_bad_us(
 ) -> int | None:
     """Start of the first bad slot that mattered to a burn-rate condition that holds at `until_us`.
 
-    That is the earliest slot with failures in the short window of the first tick of the unbroken run of ticks, up to
-    now, at which the short window burned at the condition's rate. `failures` and `total` are the FINE_WINDOW before
-    `until_us`, slot by slot: what lies farther back is not looked at.
+    The unbroken run of ticks, up to now, at which the short window burned at the condition's rate tells when it became
+    visible; within the short window of its first tick, the start is the slot from which on failures exceed what the rate
+    allows by the most: the change point of a CUSUM chart (Page 1954, "Continuous inspection schemes"). So the odd failure
+    of a good time before does not count. `failures` and `total` are the FINE_WINDOW before `until_us`, slot by slot: what
+    lies farther back is not looked at.
     """
     length = min(short_us // slot_us, len(failures))
     bad, every = _sliding(failures, length), _sliding(total, length)
     calm = np.flatnonzero(~((every > 0) & (bad > 0) & (bad * (1 + 1e-9) >= rate * every)))
-    first = int(calm[-1]) + 1 if len(calm) else 0  # index of a tick's last slot
-    found = np.flatnonzero(failures[max(first - length + 1, 0) :] > 0)
-    if not len(found):
+    seen = int(calm[-1]) + 1 if len(calm) else 0  # index of a tick's last slot
+    first = max(seen - length + 1, 0)
+    stretch = slice(first, seen + 1)
+    excess = np.cumsum((failures - rate * total)[stretch][::-1])
+    bad_slots = np.flatnonzero(failures[stretch][::-1] > 0)
+    if not len(bad_slots):
         return None
-    index = max(first - length + 1, 0) + int(found[0])
-    return until_us - (len(failures) - index) * slot_us
+    most = int(bad_slots[np.argmax(excess[bad_slots])])  # of equals the latest
+    return until_us - (len(failures) - (min(seen + 1, len(failures)) - 1 - most)) * slot_us
 
 
 def last_bad_us(failures: Int64s, until_us: int, slot_us: int) -> int | None:
