@@ -1,7 +1,8 @@
 """Which incident changes page whom. Pure: what is stored and what changed go in; events and outbox rows come out.
 
 The decision looks at an incident before and after a commit, not at each step between: what opened and resolved within
-one commit (or while a catch-up held pages back) pages nobody, and a raise between the two ends pages once.
+one commit (or while a catch-up held pages back) pages nobody, and a raise between the two ends pages once. A raise is
+whatever the fold calls escalated: a graver severity, a promise that is now broken, an outage that comes back.
 """
 
 from __future__ import annotations
@@ -48,18 +49,21 @@ class Announcer:
         for incident in open_incidents:
             if incident.id in stored and stored[incident.id].announced is None:
                 after.setdefault(incident.id, (incident, "open"))
+        escalated = {change.incident.id for change in changes if change.kind == "escalated"}
         recorded: list[Recorded] = []
         outbox: list[OutboxRow] = []
         for incident, state in after.values():
             before = stored.get(incident.id)
-            type_, announced = self.decide(before, incident.severity, state)
+            type_, announced = self.decide(before, incident.severity, state, escalated=incident.id in escalated)
             recorded.append(Recorded(incident, state, announced))
             if type_ is not None:
                 outbox += self._rows(type_, incident, last_seq.get(incident.id) or (before.last_seq if before else 0))
         held = any(record.state == "open" and record.announced is None for record in recorded)
         return Paging(tuple(recorded), events, tuple(outbox), held)
 
-    def decide(self, before: Told | None, severity: str, state: State) -> tuple[PageType | None, str | None]:
+    def decide(
+        self, before: Told | None, severity: str, state: State, *, escalated: bool
+    ) -> tuple[PageType | None, str | None]:
         """What to tell the targets of an incident that is now in `state`, and what they then have been told last."""
         announced = before.announced if before else None
         if announced is None or before is None:
@@ -67,7 +71,7 @@ class Announcer:
         if state == "open" and before.state != "open":
             return ("incident.opened", severity) if self.due else (None, None)
         if state == "open":
-            raised = _RANK[severity] > _RANK[announced]
+            raised = _RANK[severity] > _RANK[announced] or (escalated and self.due)
             return ("incident.escalated", severity) if raised else (None, announced)
         if state == before.state or (state == "resolved" and before.state == "withdrawn"):
             return None, announced

@@ -104,6 +104,20 @@ def test_every_change_is_a_line_of_the_timeline() -> None:
     assert [(line.seq, line.type) for line in paging.events] == [(5, "escalated"), (6, "resolved")]
 
 
+def test_a_page_that_escalates_pages_again() -> None:
+    """A promise that is now broken, or an outage that came back, is news; while pages are held it is not."""
+    before = {"inc_one": Told("open", "page", 1)}
+    worse = replace(BASE, reason="budget spent: 1,204 of 1,000 allowed failures this month")
+
+    paging = DUE.record([change("escalated", worse)], before, [worse])
+
+    assert [(row.type, row.idempotency_key) for row in paging.outbox if row.target == "oncall"] == [
+        ("incident.escalated", "inc_one.2.oncall")
+    ]
+    assert paging.outbox[0].payload["data"]["reason"] == worse.reason
+    assert types(HELD.record([change("escalated", worse)], before, [worse])) == []
+
+
 def test_what_opened_while_pages_are_held_pages_once_they_are_due() -> None:
     """A replay must not page for last week, but what is still open is today's."""
     first = HELD.record([change("opened")], {}, [BASE])
@@ -176,7 +190,7 @@ class Receiver:
                     assert self.believes != "open"
                     self.believes = "open"
                 case "incident.escalated":
-                    assert (self.believes, self.severity, row.severity) == ("open", "ticket", "page")
+                    assert (self.believes, row.severity) == ("open", "page")
                 case "incident.resolved":
                     assert self.believes == "open"
                     self.believes = "resolved"
@@ -206,7 +220,7 @@ class Stored:
             self.told[name] = replace(told, last_seq=told.last_seq + 1)
 
 
-moves = st.lists(st.sampled_from(["open", "raise", "resolve", "withdraw", "move"]), max_size=3)
+moves = st.lists(st.sampled_from(["open", "raise", "again", "resolve", "withdraw", "move"]), max_size=3)
 steps = st.lists(st.tuples(moves, st.booleans(), st.booleans()), min_size=1, max_size=8)
 
 
@@ -222,6 +236,8 @@ def played(state: State | None, severity: str, moved: list[str]) -> tuple[list[I
                 kind, state = "amended", "open"
             case "raise", "open" if severity == "ticket":
                 kind, severity = "escalated", "page"
+            case "again", "open" if severity == "page":
+                kind = "escalated"
             case "resolve", "open":
                 kind, state = "resolved", "resolved"
             case "withdraw", "open" | "resolved":
