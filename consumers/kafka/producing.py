@@ -10,7 +10,13 @@ from typing import Any, Final, cast
 
 import structlog
 from aiokafka import AIOKafkaProducer, partitioner
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    UnknownError,
+    UnsupportedVersionError,
+)
 
 from consumers.dead_letters import headers_of, topic_of
 from consumers.errors import LogUnavailable
@@ -34,9 +40,15 @@ _SETTINGS: Final[Mapping[str, Any]] = {
     "request_timeout_ms": 20_000,
 }
 
+_NO_IDEMPOTENCE: Final = (UnknownError, UnsupportedVersionError, ClusterAuthorizationFailedError)
+"""How a broker refuses a producer id: it has none to give, or not to us."""
+
 
 class _Producer:
-    """An aiokafka producer that opens on first use, and again after it failed."""
+    """An aiokafka producer that opens on first use, and again after it failed.
+
+    Where the broker has no idempotent producers it goes on without: a retried send may then arrive twice.
+    """
 
     def __init__(self, connection: KafkaConnection, settings: Mapping[str, Any] | None) -> None:
         self._settings: dict[str, Any] = {
@@ -52,14 +64,28 @@ class _Producer:
         """Raises LogUnavailable."""
         async with self._opening:
             if self._open is None:
-                producer: Any = AIOKafkaProducer(**self._settings)
                 try:
-                    await producer.start()
+                    self._open = await self._started()
                 except (KafkaError, OSError) as error:
-                    await producer.stop()
                     raise LogUnavailable(f"the brokers cannot be reached: {error}") from error
-                self._open = producer
             return self._open
+
+    async def _started(self) -> Any:
+        producer: Any = AIOKafkaProducer(**self._settings)
+        try:
+            await producer.start()
+        except (KafkaError, OSError) as error:
+            await producer.stop()
+            if not self._settings["enable_idempotence"] or not isinstance(error, _NO_IDEMPOTENCE):
+                raise
+            _log.warning(
+                "The broker has no idempotent producers; a retried send may arrive twice.",
+                action="idempotence_refused",
+                error=repr(error),
+            )
+            self._settings["enable_idempotence"] = False
+            return await self._started()
+        return producer
 
     async def close(self) -> None:
         producer, self._open = self._open, None
