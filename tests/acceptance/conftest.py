@@ -28,6 +28,14 @@ def quick_world(database_url: str, broker_address: str, topic_name: str, tmp_pat
 
 
 @pytest.fixture
+def kafka_world(database_url: str, kafka_address: str, topic_name: str, tmp_path: Path) -> Iterator[World]:
+    """The same on Apache Kafka only."""
+    made = World(database_url, kafka_address, topic_name, tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     """Somebody's webhook."""
     made = Receiver()

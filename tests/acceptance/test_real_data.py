@@ -63,7 +63,7 @@ async def test_availability_of_an_access_log_equals_awk_per_hour_and_as_a_whole(
 
     async def computed() -> dict[str, tuple[int, int]] | None:
         path = "/objectives/access-log/availability/history?from=2015-05-17T00:00:00Z&to=2015-05-21T00:00:00Z&step=1h"
-        points = (await world.get(path))["items"]
+        points = await world.history(path)
         counts = {point["time"]: (point["good"], point["total"]) for point in points if point["total"]}
         return counts if sum(total for _, total in counts.values()) >= sum(t for _, t in expected.values()) else None
 
@@ -81,7 +81,7 @@ async def test_latency_share_of_a_failing_server_equals_awk(world: World) -> Non
 
     async def computed() -> tuple[int, int] | None:
         path = "/objectives/request-latency/latency/history?from=2014-03-01T00:00:00Z&to=2014-04-01T00:00:00Z&step=1d"
-        points = (await world.get(path))["items"]
+        points = await world.history(path)
         counts = sum(point["good"] or 0 for point in points), sum(point["total"] or 0 for point in points)
         return counts if counts[1] >= int(total) else None
 

@@ -135,6 +135,15 @@ class World:
             answer.raise_for_status()
             return answer.json()
 
+    async def history(self, path: str) -> list[Any]:
+        """Points of a history; none before the first evaluation."""
+        try:
+            return list((await self.get(path))["items"])
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != httpx.codes.NOT_FOUND:
+                raise
+            return []
+
     async def item(self, agreement: str, objective: str) -> Any | None:
         """The item of an ungrouped objective, or None while there is none."""
         with contextlib.suppress(httpx.HTTPError):
