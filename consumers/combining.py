@@ -26,7 +26,7 @@ LARGEST_SUM: Final = 1 << 62
 """A row's counts end here: far beyond what millions of the weightiest samples add up to."""
 
 _BUCKETS_KEPT: Final = 50_000
-_LONGEST_KEPT: Final = 4_096  # bytes of labels; with the bound above, what is remembered stays in memory
+_LONGEST_KEPT: Final = 4_096  # characters of labels; with the bound above, what is remembered stays in memory
 
 Cell = list[int]
 """[weight, weight at or below the first cut, at or below the second, ...]"""
@@ -153,6 +153,8 @@ class Combiner:
             try:
                 event = decode(value)  # type: ignore[arg-type]  # None raises TypeError
             except REFUSED:
+                event = None
+            if event is None or len(value) > LARGEST_VALUE:  # type: ignore[arg-type]  # a value, since it was decoded
                 newest = max(newest, self._unusual(records, index, bounds))
                 continue
             try:
@@ -201,7 +203,9 @@ class Combiner:
         for bucket in self._touched:
             drained = bucket.drain(self._slot_us)
             for route in bucket.target.routes:
-                _route(route, drained, keys.setdefault(route.key, len(keys)), rows)
+                covered = [(slot, cell) for slot, at_us, cell in drained if route.covers(at_us)]
+                if covered:  # a series that nothing came into is not named: naming it would admit it
+                    _route(route, covered, keys.setdefault(route.key, len(keys)), rows)
         self._touched.clear()
         for known in (self._counted, self._deltas):
             if len(known) > _BUCKETS_KEPT:
@@ -250,7 +254,9 @@ class Combiner:
         bucket = known.get(key)
         if bucket is None:
             target = self._matcher.target(sample.metric, sample.labels, compares=compares)
-            bucket = known[key] = Bucket(target, self._slot_us)
+            bucket = Bucket(target, self._slot_us)
+            if sum(len(name) + len(value) for name, value in sample.labels.items()) <= _LONGEST_KEPT:
+                known[key] = bucket
         return Staged(bucket, sample.time_us, sample.weight, sample.value or 0.0)
 
     def _first_sight(self, key: tuple[str, bytes, str | None], *, compares: bool) -> Bucket:
@@ -312,13 +318,9 @@ def _several(value: bytes) -> list[Wire]:
         return []
 
 
-def _route(
-    route: Route, drained: list[tuple[int, int, Cell]], key: int, rows: dict[tuple[int, int], list[int]]
-) -> None:
+def _route(route: Route, covered: list[tuple[int, Cell]], key: int, rows: dict[tuple[int, int], list[int]]) -> None:
     """Add the cells that the route covers to the rows of its series."""
-    for slot, at_us, cell in drained:
-        if not route.covers(at_us):
-            continue
+    for slot, cell in covered:
         weight = cell[0]
         if route.cut is None:
             good = route.good * weight

@@ -35,7 +35,7 @@ _LATER_KINDS: Final = ("counter", "state")
 
 
 class Wire(msgspec.Struct, gc=False):
-    """The fields that the hot loop uses, as strictly as the usual event has them."""
+    """The fields that the hot loop uses, as strictly as the usual event has them. Nobody looks into other fields."""
 
     metric: str
     time: str | int | float | None = None
@@ -44,6 +44,18 @@ class Wire(msgspec.Struct, gc=False):
     value: float = 1.0
     kind: Kind = "event"
     count: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_WEIGHT)] = 1
+
+
+class Loose(msgspec.Struct):
+    """The same fields, whatever is in them."""
+
+    metric: Any = None
+    time: Any = None
+    labels: Any = None
+    service: Any = None
+    value: Any = None
+    kind: Any = None
+    count: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +78,17 @@ def read(
 
 
 def labels_of(raw: bytes, service: str | None) -> dict[str, str]:
-    """Labels from their JSON text, with the shorthand. Raises Unusable (bad_labels)."""
+    """Labels from their JSON text, with the shorthand. Raises Unusable (bad_labels, not_utf8, too_deep)."""
     if not raw:
         return _labels(None, service)
     try:
         found = cast("object", msgspec.json.decode(raw))
-    except (ValueError, RecursionError) as error:  # ValueError: DecodeError and UnicodeDecodeError both are
-        raise Unusable("bad_labels", "the labels are not JSON in UTF-8") from error
+    except UnicodeDecodeError as error:
+        raise Unusable("not_utf8", "the labels are not UTF-8") from error
+    except RecursionError as error:
+        raise Unusable("too_deep", "the labels are nested too deeply") from error
+    except msgspec.DecodeError as error:  # well-formed, since the record was: a number that is no number any more
+        raise Unusable("bad_labels", "a label's value is too large a number") from error
     return _labels(found, service)
 
 
@@ -95,57 +111,70 @@ def delta_weight(value: float) -> int:
 # ------------------------------------------------------------------------------------------------------- to elements
 
 
-def _elements(value: bytes) -> list[object]:
+def _elements(value: bytes) -> list[Loose]:
     if not value.strip():
         raise Unusable("empty", "the record is empty")
     if len(value) > LARGEST_VALUE:
         raise Unusable("too_large", f"the record is larger than {LARGEST_VALUE:,} bytes")
     try:
-        value.decode()
-    except UnicodeDecodeError as error:
-        raise Unusable("not_utf8", f"byte {error.start} is not UTF-8") from error
-    try:
         return _parsed(value)
     except RecursionError as error:
         raise Unusable("too_deep", "the JSON is nested too deeply") from error
-    except msgspec.DecodeError as error:
-        return _with_bare_numbers(value, error)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _refusal(value, error) from error
 
 
-def _parsed(value: bytes) -> list[object]:
+_DECODER: Final = msgspec.json.Decoder(Loose | list[Loose])
+
+
+def _parsed(value: bytes) -> list[Loose]:
     try:
-        whole = cast("object", msgspec.json.decode(value))
+        whole = _DECODER.decode(value)
     except msgspec.DecodeError:
-        lines: list[Any] = _LINES.decode_lines(value)
-        if any(isinstance(each, list) for each in lines):
+        lines = _DECODER.decode_lines(value)
+        events = [each for each in lines if isinstance(each, Loose)]
+        if len(events) < len(lines):
             raise Unusable("not_an_object", "a line is not a JSON object") from None
-        return lines
+        return events
+    return [whole] if isinstance(whole, Loose) else whole
+
+
+def _refusal(value: bytes, error: msgspec.DecodeError | UnicodeDecodeError) -> Unusable:
+    """What is wrong with a record that the decoder does not take. Python's reader takes more (NaN, Infinity, numbers
+    beyond all bounds): with it the reason names the field.
+    """
+    try:
+        value.decode()
+    except UnicodeDecodeError as place:
+        return Unusable("not_utf8", f"byte {place.start} is not UTF-8")
+    try:
+        for each in _by_python(value):
+            _sample(_loose(each), 0, None, EventTimes())
+    except Unusable as reason:
+        return reason
+    except RecursionError:
+        return Unusable("too_deep", "the JSON is nested too deeply")
+    except ValueError:
+        pass
+    return Unusable("not_json", f"the record is not JSON{_where(error)}")
+
+
+def _by_python(value: bytes) -> list[object]:
+    try:
+        whole: object = json.loads(value)
+    except ValueError:
+        return [json.loads(line) for line in value.splitlines() if line.strip()]
     return cast("list[object]", whole) if isinstance(whole, list) else [whole]
 
 
-_LINES: Final = msgspec.json.Decoder(Any)
+def _loose(found: object) -> Loose:
+    if not isinstance(found, dict):
+        raise Unusable("not_an_object", "an event is not a JSON object")
+    fields = cast("dict[str, object]", found)
+    return Loose(*(fields.get(name) for name in Loose.__struct_fields__))
 
 
-def _with_bare_numbers(value: bytes, error: msgspec.DecodeError) -> list[object]:
-    """Python's reader knows NaN and Infinity, which JSON does not: with it the reason names the field.
-
-    What it reads is judged, and refused even if nothing else is wrong with it.
-    """
-    try:
-        texts = [value] if value.lstrip()[:1] == b"[" else value.splitlines()
-        for text in texts:
-            found: object = json.loads(text) if text.strip() else []
-            for each in cast("list[object]", found) if isinstance(found, list) else [found]:
-                _sample(each, 0, _ANY_TIME, EventTimes())
-    except (ValueError, RecursionError):
-        pass
-    raise Unusable("not_json", f"the record is not JSON{_where(error)}") from error
-
-
-_ANY_TIME: Final = TimeBounds(-(1 << 62), 1 << 62)
-
-
-def _where(error: msgspec.DecodeError) -> str:
+def _where(error: Exception) -> str:
     """The library's position, without anything of the payload."""
     _, found, place = str(error).rpartition("(byte ")
     return f" (byte {place}" if found else ""
@@ -154,16 +183,15 @@ def _where(error: msgspec.DecodeError) -> str:
 # --------------------------------------------------------------------------------------------------------- to samples
 
 
-def _sample(element: object, record_time_us: int, bounds: TimeBounds, event_times: EventTimes) -> Sample:
-    if not isinstance(element, dict):
-        raise Unusable("not_an_object", "an event is not a JSON object")
-    event = cast("dict[str, object]", element)
-    metric = checked_metric(event.get("metric"))
-    kind = _kind(event.get("kind"))
-    labels = _labels(event.get("labels"), event.get("service"))
-    count = _whole("bad_count", "count", _or(event.get("count"), 1))
-    value = _number(_or(event.get("value"), 1))
-    time_us = bounds.check(time_of(event.get("time"), record_time_us, event_times))
+def _sample(event: Loose, record_time_us: int, bounds: TimeBounds | None, event_times: EventTimes) -> Sample:
+    metric = checked_metric(event.metric)
+    kind = _kind(event.kind)
+    labels = _labels(event.labels, event.service)
+    count = _whole("bad_count", "count", _or(event.count, 1))
+    value = _number(_or(event.value, 1))
+    time_us = time_of(event.time, record_time_us, event_times)
+    if bounds is not None:
+        bounds.check(time_us)
     if kind == "delta":
         return Sample(metric, labels, time_us, delta_weight(value), None)
     return Sample(metric, labels, time_us, count, value)
@@ -246,10 +274,7 @@ def _label(value: object) -> str:
     if isinstance(value, float) and math.isfinite(value):
         value = int(value) if value.is_integer() and abs(value) < 1e15 else repr(value)
     if isinstance(value, int):
-        try:
-            value = str(value)
-        except ValueError as error:  # thousands of digits
-            raise Unusable("bad_labels", "a label's value is too large a number") from error
+        value = str(value)
     if not isinstance(value, str):
         raise Unusable("bad_labels", "a label's value must be a string, a number or a boolean")
     if len(value) > LONGEST_LABEL or not _storable(value):
