@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from evaluators import calendars
 from evaluators.agreements import CalendarPeriod, Period
 from evaluators.calendars import FINE_WINDOW
-from evaluators.durations import HOUR, MINUTE, SECOND
+from evaluators.durations import HOUR, MINUTE
 from evaluators.engine.tiers import Tier
 from evaluators.slots import Int64s
 
@@ -29,7 +29,9 @@ LONGEST_BATCH: Final = 8640
 """Ticks evaluated at once at most; rings hold so much more for few series."""
 NEVER: Final = np.iinfo(np.int64).min // 2
 """A time before all others, for "no sample yet"; half of the least, so that differences do not wrap."""
-LIVE_FOR: Final = 60 * SECOND
+LIVE_FOR: Final = 5 * MINUTE
+"""As long as Prometheus goes on showing a series that has stopped: sources that send each minute, or a little late, must
+not seem to fall silent in between."""
 
 PERIODS_KEPT: Final = 3
 """Calendar periods summed: the present one, its predecessor (for its expected total), and that one's, for the refold."""
@@ -349,7 +351,7 @@ def batch_ticks(slot_us: int, series: int) -> int:
 
 
 def live_for(slot_us: int) -> int:
-    """How long after its last slot with a sample a series is still live: a minute, or six slots where they are longer."""
+    """How long after its last slot with a sample a series is still live: five minutes, or six slots if they are longer."""
     return max(6 * slot_us, LIVE_FOR)
 
 

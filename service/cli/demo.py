@@ -19,6 +19,7 @@ from typing import Final
 import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 from sqlalchemy import text
 
 from consumers.errors import LogUnavailable
@@ -178,15 +179,14 @@ def _announce(console: Console, url: str) -> None:
     console.print()
     console.print(f"  Upheld is at [bold link={url}]{url}[/bold link]   (Ctrl-C stops everything)", highlight=False)
     console.print()
-    console.print("  [dim]within a minute and a half:[/dim]")
-    for line in (
-        "checkout in Europe starts to fail: it burns its 30-day budget, on-call is paged   -> at risk",
-        "media spends what was left of its day                                             -> breached",
-        "the report exporter stops sending                                                 -> silent",
-        f"what on-call received, signed, is in the inbox: {url}/inbox",
-    ):
-        console.print(f"  [dim]-[/dim] {line}", highlight=False)
-    console.print(f"  [dim]the play repeats every {script.CYCLE_US // MINUTE_US} minutes[/dim]")
+    console.print("  Within a minute and a half:", style="dim", highlight=False)
+    lines = Table.grid(padding=(0, 2, 0, 0))
+    lines.add_row("    at risk", "checkout in Europe fails and burns its 30-day budget; on-call is paged")
+    lines.add_row("    breached", "media spends what was left of its day")
+    lines.add_row("    silent", "the report exporter has stopped sending: neither met nor broken, and a ticket")
+    lines.add_row("    the pages", f"as on-call got them, signed: {url}/inbox")
+    console.print(lines, style="dim", highlight=False)
+    console.print(f"  The play repeats every {script.CYCLE_US // MINUTE_US} minutes.", style="dim", highlight=False)
 
 
 async def _apply(settings: Settings, port: int, from_us: int) -> None:

@@ -7,9 +7,10 @@ minute, live traffic one event a request.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 import numpy as np
@@ -21,6 +22,7 @@ _PEAK_HOUR = 15  # UTC; the shape below has its greatest value here
 _ERROR_STATUSES = ("500", "502", "503")
 _SLOW_S = 0.85  # what a slow request of the history took; over the demo's latency bound
 _FAST_S = 0.12
+_TIME, _COUNT = 1234567890123456, 9876543210  # stand in a template for what differs from event to event
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,52 +115,54 @@ def history(
     """The past in steps: (time reached, records of that step). A record is an array of one stream's minutes."""
     for start in range(from_us, to_us, minutes_a_record * MINUTE_US):
         end = min(start + minutes_a_record * MINUTE_US, to_us)
-        minutes = range(start, end, MINUTE_US)
         records: list[tuple[bytes, bytes]] = []
         for stream in streams:
-            events = [event for minute in minutes for event in _minute(stream, incidents, minute, random)]
+            events = list(_minutes(stream, incidents, range(start, end, MINUTE_US), random))
             if events:
                 records.append((_key(stream), b"[" + b",".join(events) + b"]"))
         yield end, records
 
 
-def _minute(
-    stream: Stream, incidents: tuple[Incident, ...], minute_us: int, random: np.random.Generator
+def _minutes(
+    stream: Stream, incidents: tuple[Incident, ...], minutes: range, random: np.random.Generator
 ) -> Iterator[bytes]:
-    hit = next((incident for incident in incidents if incident.hits(stream, minute_us)), None)
-    if hit and hit.silent:
-        return
-    total = int(random.poisson(60 * stream.rate * daily_shape(minute_us) * (hit.surge if hit else 1.0)))
-    failed = int(random.binomial(total, hit.failing if hit else stream.failing))
-    refused = int(random.binomial(total - failed, stream.refused)) if stream.refused else 0
+    """The events of one stream's minutes, drawn all at once."""
+    hits = [next((incident for incident in incidents if incident.hits(stream, minute)), None) for minute in minutes]
+    surges = np.array([0.0 if hit and hit.silent else hit.surge if hit else 1.0 for hit in hits])
+    total = random.poisson(60 * stream.rate * daily_shape(minutes.start) * surges)
+    failed = random.binomial(total, [hit.failing if hit else stream.failing for hit in hits])
+    refused = random.binomial(total - failed, stream.refused)
     passed = total - failed - refused
-    at = minute_us + int(random.integers(0, MINUTE_US))
-    if not stream.weighted:
-        yield from _deltas(stream, at, passed, failed, refused)
-        return
-    slow = int(random.binomial(passed, stream.slow))
-    for status, value, count in (("200", _FAST_S, passed - slow), ("200", _SLOW_S, slow)):
-        if count:
-            yield _event(stream, at, status, value, count)
-    for status, count in (("503", failed), ("429", refused)):
-        if count:
-            yield _event(stream, at, status, _FAST_S, count)
+    slow = random.binomial(passed, stream.slow if stream.weighted else 0.0)
+    times = np.arange(minutes.start, minutes.stop, MINUTE_US) + random.integers(0, MINUTE_US, len(minutes))
+    kinds = (
+        ("200", _FAST_S, passed - slow),
+        ("200", _SLOW_S, slow),
+        ("503", _FAST_S, failed),
+        ("429", _FAST_S, refused),
+    )
+    for status, value, counts in kinds:
+        template = _template(stream, status, value)
+        for at, count in zip(times.tolist(), counts.tolist(), strict=True):
+            if count:
+                yield template % (at, count)
 
 
-def _deltas(stream: Stream, at_us: int, passed: int, failed: int, refused: int) -> Iterator[bytes]:
-    for status, count in (("200", passed), ("503", failed), ("429", refused)):
-        if count:
-            yield _encoded(stream, at_us, status, {"value": count, "kind": "delta"})
+@lru_cache
+def _template(stream: Stream, status: str, value: float) -> bytes:
+    """An event of the history that wants its time and its count: as a delta, or as `count` events of one value."""
+    weighs: dict[str, object] = (
+        {"value": value, "count": _COUNT} if stream.weighted else {"value": _COUNT, "kind": "delta"}
+    )
+    event = _encoded(stream, _TIME, status, weighs)
+    return event.replace(b"%", b"%%").replace(b"%d" % _TIME, b"%d").replace(b"%d" % _COUNT, b"%d")
 
 
-def _event(stream: Stream, at_us: int, status: str, latency: float, count: int = 1) -> bytes:
-    fields: dict[str, float | int] = {"value": round(latency, 4)}
-    if count > 1:
-        fields["count"] = count
-    return _encoded(stream, at_us, status, fields)
+def _event(stream: Stream, at_us: int, status: str, latency: float) -> bytes:
+    return _encoded(stream, at_us, status, {"value": round(latency, 4)})
 
 
-def _encoded(stream: Stream, at_us: int, status: str, fields: dict[str, float | int] | dict[str, object]) -> bytes:
+def _encoded(stream: Stream, at_us: int, status: str, fields: Mapping[str, object]) -> bytes:
     return msgspec.json.encode(
         {
             "time": at_us,

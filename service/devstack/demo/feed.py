@@ -39,13 +39,13 @@ async def send_past(sink: Sink, from_us: int, to_us: int, reached: Callable[[int
 
 
 async def send_present(sink: Sink, from_us: int, clock: Callable[[], int], begin_us: Callable[[], int | None]) -> None:
-    """Requests as they arrive, for ever. The play runs from the moment that `begin_us` gives; until then all is well."""
+    """Requests as they arrive, for ever. The play runs from the moment that `begin_us` gives; until then `script.waiting`."""
     random = np.random.default_rng()
     done_us = from_us
     while True:
         now = clock()
         begun = begin_us()
-        incidents = script.running(begun, now) if begun is not None else ()
+        incidents = script.waiting(now) if begun is None else script.running(begun, now)
         await _sent(sink, list(live(STREAMS, incidents, done_us, now, random)))
         done_us = now
         await asyncio.sleep(STEP_S)

@@ -25,7 +25,13 @@ def past(now_us: int) -> tuple[Incident, ...]:
         Incident("media", "eu", now_us - 8 * _HOUR_US, 16 * _MINUTE_US, failing=0.055),
         Incident("search", "eu", now_us - 4 * DAY_US, 25 * _MINUTE_US, failing=0.06),
         Incident("accounts", None, now_us - 16 * DAY_US, 9 * _MINUTE_US, failing=0.5),
+        _quiet(now_us - 12 * _MINUTE_US, 12 * _MINUTE_US),
     )
+
+
+def waiting(now_us: int) -> tuple[Incident, ...]:
+    """While the past is caught up with: the exporter stays quiet, all else is well."""
+    return (_quiet(now_us - _MINUTE_US, 2 * _MINUTE_US),)
 
 
 def play(begin_us: int) -> tuple[Incident, ...]:
@@ -35,8 +41,7 @@ def play(begin_us: int) -> tuple[Incident, ...]:
         Incident("checkout", "eu", begin_us + 5 * _SECOND_US, 150 * _SECOND_US, failing=0.92, surge=3.0),
         # Media spends what was left of its day: breached.
         Incident("media", "eu", begin_us + 8 * _SECOND_US, 100 * _SECOND_US, failing=0.55, surge=2.0),
-        # The exporter stops sending: silent, which is neither met nor broken.
-        Incident("reports", None, begin_us + 20 * _SECOND_US, 15 * _MINUTE_US, failing=0.0, silent=True),
+        _quiet(begin_us, 15 * _MINUTE_US),
         # Search slows down a little later, and recovers by itself.
         Incident("search", "us", begin_us + 6 * _MINUTE_US, 3 * _MINUTE_US, failing=0.12),
     )
@@ -47,3 +52,8 @@ def running(begin_us: int, now_us: int) -> tuple[Incident, ...]:
     if now_us < begin_us:
         return ()
     return play(begin_us + (now_us - begin_us) // CYCLE_US * CYCLE_US)
+
+
+def _quiet(start_us: int, length_us: int) -> Incident:
+    """The report exporter stops sending: silent, which is neither met nor broken, and a ticket after ten minutes."""
+    return Incident("reports", None, start_us, length_us, failing=0.0, silent=True)

@@ -125,7 +125,7 @@ async def test_an_idle_topic_lets_silence_be_noticed(world: World) -> None:
     """The watermark follows the clock at which the end of the log was seen."""
     evaluation = world.evaluation()
     await minute_by_minute(world, evaluation, range(2))
-    world.clock_us += 300 * S
+    world.clock_us += 400 * S
     await world.report(idle=True)
     await settle(evaluation)
     (gold,) = [row for row in (await shown(world.database)).all() if row.identity.agreement == "gold"]
