@@ -15,8 +15,10 @@ from consumers.ports import MatchRule, SeriesKey
 from evaluators.agreements import Comparison, RatioIndicator, ThresholdIndicator
 from evaluators.selectors import Selector
 
-TARGETS_KEPT: Final = 100_000
-"""Distinct (metric, labels) remembered; then all are forgotten, which costs one more match each."""
+BYTES_KEPT: Final = 64 * 1024 * 1024
+"""Of distinct (metric, labels) remembered, about; then all are forgotten, which costs one more match each."""
+_BYTES_EACH: Final = 256
+"""Of one of them, and of each of its routes, beside the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Matcher:
         for rule in rules:
             self._file(rule)
         self._targets: dict[tuple[str, frozenset[tuple[str, str]], bool], Target] = {}
+        self._bytes = 0
 
     def target(self, metric: str, labels: Mapping[str, str], *, compares: bool) -> Target:
         """`compares`: the samples have a value that thresholds may read (deltas have none)."""
@@ -70,9 +73,11 @@ class Matcher:
         key = (metric, frozenset(labels.items()), compares)
         known = self._targets.get(key)
         if known is None:
-            if len(self._targets) >= TARGETS_KEPT:
-                self._targets.clear()
             known = self._targets[key] = _target(rules, metric, labels, compares=compares)
+            self._bytes += _BYTES_EACH * (1 + len(known.routes)) + sum(len(n) + len(v) for n, v in labels.items())
+            if self._bytes > BYTES_KEPT:
+                self._targets.clear()
+                self._bytes = 0
         return known
 
     def _file(self, rule: MatchRule) -> None:
@@ -129,9 +134,7 @@ def _ratio_shares(indicator: RatioIndicator, metric: str, labels: Mapping[str, s
     sample can be both, and each adds to its own side.
     """
     counts = indicator.total.matches(metric, labels)
-    judge = indicator.bad if indicator.good is None else indicator.good
-    assert judge is not None, "exactly one of good and bad is given"
-    judged = judge.matches(metric, labels)
+    judged = _judge(indicator).matches(metric, labels)
     if separate(indicator) and judged:
         return (1, 0) if indicator.good is not None else (-1, 0)
     if not counts:
@@ -143,9 +146,14 @@ def _ratio_shares(indicator: RatioIndicator, metric: str, labels: Mapping[str, s
 
 def separate(indicator: RatioIndicator) -> bool:
     """Whether the two sides of a ratio are counted by different metrics, such as errors_total and requests_total."""
-    judge = indicator.bad if indicator.good is None else indicator.good
-    assert judge is not None
+    judge = _judge(indicator)
     return None not in (judge.metric, indicator.total.metric) and judge.metric != indicator.total.metric
+
+
+def _judge(indicator: RatioIndicator) -> Selector:
+    judge = indicator.bad if indicator.good is None else indicator.good
+    assert judge is not None, "exactly one of good and bad is given"
+    return judge
 
 
 def at_or_below(op: Comparison, bound: float) -> tuple[float, bool]:
@@ -192,7 +200,9 @@ def _explained(
         if isinstance(indicator, ThresholdIndicator):
             mismatches = indicator.metric.mismatches(metric, labels)
             return False, tuple(mismatches) or ("a delta has no value of its own to compare with the bound",)
-        return False, tuple(indicator.total.mismatches(metric, labels))
+        judge = _judge(indicator)
+        nearest = judge if separate(indicator) and metric == judge.metric else indicator.total
+        return False, tuple(nearest.mismatches(metric, labels))
     route = target.routes[0]
     reasons = [_judgement(route, target, indicator, metric, labels, value)]
     if rule.group_by:
@@ -221,8 +231,7 @@ def _judgement(
         return f"{'good' if good else 'bad'}: {value:g} is {'' if good else 'not '}{_WORDS[indicator.op]} {indicator.bound:g}"
     if route.total == 0:
         return "counts on the good side alone" if route.good > 0 else "counts on the bad side alone"
-    judge = indicator.bad if indicator.good is None else indicator.good
-    assert judge is not None
+    judge = _judge(indicator)
     side = "bad" if indicator.good is None else "good"
     if separate(indicator):
         return f"counts in the total; what is {side} comes from {judge.metric}"
