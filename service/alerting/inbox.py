@@ -1,4 +1,4 @@
-"""A webhook receiver of our own: what the demo's pages are delivered to, and what people try a signature against.
+"""A webhook receiver of our own: what the demo's pages are delivered to, and `upheld inbox`, to try pages without a pager.
 
 Kept in memory, the newest first, bounded; it honours the idempotency key as a good receiver does.
 """
@@ -31,17 +31,18 @@ class Received:
 
 
 class Inbox:
-    """Takes webhook deliveries and remembers the newest."""
+    """Takes webhook deliveries and remembers the newest. Without a secret it takes unsigned ones too, as not verified."""
 
-    def __init__(self, secret: str, clock: Callable[[], int]) -> None:
-        self._webhook = Webhook(signing_key(secret))
+    def __init__(self, secret: str | None, clock: Callable[[], int]) -> None:
+        self._webhook = Webhook(signing_key(secret)) if secret else None
         self._clock = clock
         self._received: OrderedDict[str, Received] = OrderedDict()
 
     def take(self, body: bytes, headers: Mapping[str, str]) -> Received | None:
         """Remembers a delivery; None where the body is no page or the signature is wrong (nothing is kept)."""
         try:
-            self._webhook.verify(body, dict(headers), json_parse=False)
+            if self._webhook:
+                self._webhook.verify(body, dict(headers), json_parse=False)
             page = msgspec.json.decode(body, type=dict[str, Any])
         except (WebhookVerificationError, ValueError):  # the library lets a malformed header's own ValueError through
             return None
@@ -53,7 +54,7 @@ class Inbox:
         received = Received(
             id=key,
             received_us=self._clock(),
-            verified=True,
+            verified=self._webhook is not None,
             type=str(page.get("type")),
             data=cast("dict[str, Any]", data) if isinstance(data, dict) else {},
         )

@@ -6,7 +6,7 @@ import asyncio
 import getpass
 import sys
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
@@ -129,4 +129,9 @@ def _names(loaded: Loaded) -> list[str]:
 
 def _said(one: Applied) -> str:
     what = f"version {one.version}" if one.changed else f"unchanged (version {one.version})"
-    return f"{one.kind} {one.name}: {what}" + (f"; {one.note}" if one.note else "")
+    since = f", counts from {_written(one.from_us)}" if one.changed and one.kind == "Agreement" else ""
+    return f"{one.kind} {one.name}: {what}{since}" + (f"; {one.note}" if one.note else "")
+
+
+def _written(time_us: int) -> str:
+    return datetime.fromtimestamp(time_us / _MICROSECONDS, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

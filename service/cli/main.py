@@ -212,6 +212,20 @@ def explain(
     events.explain(_settings(database_url=database), event, files)
 
 
+@app.command(rich_help_panel="Look")
+def inbox(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 9009,
+    secret_env: Annotated[
+        str | None, typer.Option(help="Environment variable with the signing secret; unsigned pages are then refused.")
+    ] = None,
+) -> None:
+    """A webhook receiver that prints the pages it gets: to try alerts before there is a pager."""
+    from service.cli import inbox as command
+
+    command.inbox(host, port, secret_env)
+
+
 @app.command(rich_help_panel="Service")
 def demo(
     kafka: Kafka = None,

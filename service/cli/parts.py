@@ -35,7 +35,13 @@ def run(settings: Settings, names: Sequence[str], *, embedded: Path | None = Non
         ours = servers.settings(settings)
         migrate.upgrade(ours.database_url.get_secret_value(), slot_us=ours.slot, shards=ours.shards)
         servers.begin_epochs(ours)
-        _run(ours, names)
+        with servers.findable(ours, embedded) as file:
+            _log.info(
+                "PostgreSQL and a broker were brought along; other commands find them by this settings file.",
+                action="embedded_started",
+                UPHELD_CONFIG=str(file),
+            )
+            _run(ours, names)
 
 
 def _run(settings: Settings, names: Sequence[str]) -> None:

@@ -11,17 +11,19 @@ from typing import Any
 import httpx
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from service.errors import CheckFailed, DependencyAway
 from service.settings import Settings
+from service.web import figures
 
 REFRESH_S = 2.0
 _PAGE_SIZE = 500
 _TIMEOUT_S = 10.0
 _BAR_CELLS = 12
+_WIDE = 100  # columns from which on there is room for bars
+_ENOUGH = 0.25
 _VERDICTS = {
     "met": ("met", "green"),
     "at_risk": ("at risk", "yellow"),
@@ -47,18 +49,20 @@ def status(
     if as_json:
         sys.stdout.write(json.dumps(items, indent=2, ensure_ascii=False) + "\n")
     else:
-        Console().print(_shown(items))
+        console = Console()
+        console.print(_shown(items, console.width))
     if exit_code and any(item["verdict"] == "breached" for item in items):
         message = "at least one objective is breached"
         raise CheckFailed(message)
 
 
 def _watch(client: httpx.Client, parameters: Mapping[str, str]) -> None:
-    with Live(console=Console(), screen=True, auto_refresh=False) as live:
+    console = Console()
+    with Live(console=console, screen=True, auto_refresh=False) as live:
         try:
             while True:
                 try:
-                    shown = _shown(list(_items(client, parameters)))
+                    shown = _shown(list(_items(client, parameters)), console.width)
                 except DependencyAway as error:
                     shown = Group(Text(str(error), style="bold red"), Text("trying again ...", style="dim"))
                 live.update(shown, refresh=True)
@@ -84,39 +88,52 @@ def _items(client: httpx.Client, parameters: Mapping[str, str]) -> Iterator[Item
             return
 
 
-def _shown(items: list[Item]) -> Group | Text:
+def _shown(items: list[Item], width: int) -> Group | Text:
+    """A table; why something is not simply met stands in full on a line of its own below its row."""
     if not items:
         return Text("No objectives yet: `upheld init` writes an agreement, `upheld apply` puts it in force.")
+    with_bars = width >= _WIDE
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("Objective", "Verdict", "Data", "SLI", "Target", "Budget left", "Burn 1h", "Reason"):
-        table.add_column(heading, justify="right" if heading in ("SLI", "Target", "Burn 1h") else "left")
+    table.add_column("Objective", overflow="fold")
+    for heading in ("Verdict", "Data"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("SLI", "Target", "Budget left", "Burn 1h"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for item in sorted(items, key=lambda one: (_ORDER[one["verdict"]], one["agreement"], one["objective"])):
-        table.add_row(*_row(item))
+        table.add_row(*_row(item, with_bars=with_bars))
+    why = [Text.assemble((f"{_name(item)}: ", "bold"), str(item["reason"])) for item in items if _wants_words(item)]
     as_of = max(str(item["as_of"]) for item in items)
-    return Group(table, Text(f"{len(items)} objectives, as of {as_of}", style="dim"))
+    count = f"{len(items)} objective{'' if len(items) == 1 else 's'}, as of {as_of}"
+    return Group(table, *([Text(""), *why] if why else []), Text(""), Text(count, style="dim"))
 
 
-def _row(item: Item) -> tuple[str | Text, ...]:
+def _wants_words(item: Item) -> bool:
+    return item["verdict"] in ("breached", "at_risk") or item["data"] != "live" or bool(item["firing"])
+
+
+def _name(item: Item) -> str:
+    group = " ".join(f"{name}={value}" for name, value in item["group"].items())
+    return f"{item['agreement']}/{item['objective']}" + (f" {group}" if group else "")
+
+
+def _row(item: Item, *, with_bars: bool) -> tuple[str | Text, ...]:
     word, style = _VERDICTS[item["verdict"]]
     view = item["contractual"]
-    group = " ".join(f"{name}={value}" for name, value in item["group"].items())
-    name = f"{item['agreement']}/{item['objective']}" + (f" [dim]{escape(group)}[/dim]" if group else "")
-    burn = view["burn_rates"].get("1h")
     return (
-        Text.from_markup(name),
+        Text(_name(item)),
         Text(word, style=style),
         Text(item["data"], style="magenta" if item["data"] == "blind" else ""),
-        "-" if view["sli"] is None else f"{view['sli']:.4%}",
-        f"{item['target']:.6g}",
-        _bar(view["budget_remaining"]),
-        "-" if burn is None else f"{burn:.1f}x",
-        Text(item["reason"], overflow="ellipsis", no_wrap=True),
+        figures.percent(view["sli"], figures.decimals_for(item["target"])),
+        figures.target(item["target"]),
+        _bar(view["budget_remaining"], with_bars=with_bars),
+        figures.burn(view["burn_rates"].get("1h")),
     )
 
 
-def _bar(remaining: float | None) -> Text:
+def _bar(remaining: float | None, *, with_bars: bool) -> Text:
     if remaining is None:
-        return Text("-", style="dim")
+        return Text(figures.NOTHING, style="dim")
     cells = round(max(0.0, min(1.0, remaining)) * _BAR_CELLS)
-    style = "green" if remaining > 0.25 else "yellow" if remaining > 0 else "red"
-    return Text("█" * cells + "░" * (_BAR_CELLS - cells), style=style) + Text(f" {remaining:7.1%}")
+    style = "green" if remaining > _ENOUGH else "yellow" if remaining > 0 else "red"
+    bar = "█" * cells + "░" * (_BAR_CELLS - cells) if with_bars else ""
+    return Text(f"{bar} {figures.share(remaining):>8}".strip(), style=style)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +21,7 @@ from service.storage.database import create_engine, reaching
 from service.storage.ledger import PostgresLedger
 
 DATABASE = "upheld"
+SETTINGS_FILE = "upheld.yaml"
 
 _POSITIONS = text(
     """
@@ -59,6 +63,29 @@ class Embedded:
                 "kafka_idempotence": False,
             }
         )
+
+    @contextmanager
+    def findable(self, settings: Settings, directory: Path) -> Generator[Path]:
+        """While inside, a settings file in `directory` leads other commands here. Holds the password: ours to read only."""
+        file = directory / SETTINGS_FILE
+        known = {
+            "database_url": settings.database_url.get_secret_value(),
+            "kafka_bootstrap_servers": settings.kafka_bootstrap_servers,
+            "kafka_idempotence": settings.kafka_idempotence,
+            "topics": ",".join(settings.topics),
+            "host": settings.host,
+            "port": settings.port,
+        }
+        lines = [f"{name}: {json.dumps(value)}\n" for name, value in known.items()]
+        fresh = file.with_suffix(f".{os.getpid()}")
+        fresh.touch(mode=0o600)
+        fresh.write_text("# Written by `upheld run --embedded` for as long as it runs.\n" + "".join(lines))
+        fresh.replace(file)
+        try:
+            yield file
+        finally:
+            with contextlib.suppress(OSError):
+                file.unlink()
 
     def begin_epochs(self, settings: Settings) -> None:
         """Every partition's log starts again with the broker: reading goes on in a new epoch from its beginning."""

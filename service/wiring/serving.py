@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 
 from fastapi import FastAPI
-from starlette.requests import Request
-from starlette.responses import Response
 
 from consumers.kafka import KafkaEventSink
 from service.alerting.inbox import Inbox
@@ -24,9 +21,9 @@ from service.web.ports import Pages
 from service.wiring.clock import now_us
 from service.wiring.http import HttpServer
 from service.wiring.parts import Process
+from service.wiring.receiving import receiver
 
 INBOX_PATH = "/inbox/hook"
-LARGEST_PAGE = 256 * 1024
 
 
 class ServePart:
@@ -83,23 +80,10 @@ class ServePart:
             )
             self._app = create_app(dependencies, pages)
             if self._inbox:
-                self._app.add_api_route(INBOX_PATH, _receiver(self._inbox), methods=["POST"], include_in_schema=False)
+                self._app.add_api_route(INBOX_PATH, receiver(self._inbox), methods=["POST"], include_in_schema=False)
             if not self._stopping.is_set():
                 await self._server.run()
 
     async def _dispatch(self, scope: object, receive: object, send: object) -> None:
         assert self._app is not None
         await self._app(scope, receive, send)  # type: ignore[arg-type]
-
-
-def _receiver(inbox: Inbox) -> Callable[[Request], Awaitable[Response]]:
-    async def receive(request: Request) -> Response:
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > LARGEST_PAGE:
-                return Response(status_code=413)
-        taken = inbox.take(bytes(body), request.headers)
-        return Response(status_code=204 if taken else 401)
-
-    return receive
