@@ -111,22 +111,22 @@ def history(
     random: np.random.Generator,
     *,
     minutes_a_record: int = 15,
-) -> Iterator[tuple[int, list[tuple[bytes, bytes]]]]:
-    """The past in steps: (time reached, records of that step). A record is an array of one stream's minutes."""
+) -> Iterator[tuple[int, bytes]]:
+    """The past in steps: (time reached, the record of that step), an array of all streams' minutes in order of time.
+
+    One record for all: with one for each stream those of a partition would overlap in time, and the later ones be late.
+    """
     for start in range(from_us, to_us, minutes_a_record * MINUTE_US):
         end = min(start + minutes_a_record * MINUTE_US, to_us)
-        records: list[tuple[bytes, bytes]] = []
-        for stream in streams:
-            events = list(_minutes(stream, incidents, range(start, end, MINUTE_US), random))
-            if events:
-                records.append((_key(stream), b"[" + b",".join(events) + b"]"))
-        yield end, records
+        minutes = range(start, end, MINUTE_US)
+        events = sorted(event for stream in streams for event in _minutes(stream, incidents, minutes, random))
+        yield end, b"[" + b",".join(event for _, event in events) + b"]"
 
 
 def _minutes(
     stream: Stream, incidents: tuple[Incident, ...], minutes: range, random: np.random.Generator
-) -> Iterator[bytes]:
-    """The events of one stream's minutes, drawn all at once."""
+) -> Iterator[tuple[int, bytes]]:
+    """(time, event) of one stream's minutes, drawn all at once."""
     hits = [next((incident for incident in incidents if incident.hits(stream, minute)), None) for minute in minutes]
     surges = np.array([0.0 if hit and hit.silent else hit.surge if hit else 1.0 for hit in hits])
     total = random.poisson(60 * stream.rate * daily_shape(minutes.start) * surges)
@@ -145,7 +145,7 @@ def _minutes(
         template = _template(stream, status, value)
         for at, count in zip(times.tolist(), counts.tolist(), strict=True):
             if count:
-                yield template % (at, count)
+                yield at, template % (at, count)
 
 
 @lru_cache

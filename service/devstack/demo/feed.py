@@ -12,7 +12,7 @@ from service.devstack.demo import script
 from service.devstack.traffic import DAY_US, STREAMS, history, live
 
 STEP_S: Final = 0.2
-RECORDS_A_SEND: Final = 400
+RECORDS_A_SEND: Final = 24
 SEED: Final = 20261123  # the same past for everybody
 
 
@@ -27,15 +27,13 @@ class Sink(Protocol):
 async def send_past(sink: Sink, from_us: int, to_us: int, reached: Callable[[int], None]) -> None:
     """The history of [from_us, to_us), oldest first; `reached` is told how far it has got, in event time."""
     random = np.random.default_rng(SEED)
-    waiting: list[tuple[bytes, bytes]] = []
-    for at_us, records in history(STREAMS, script.past(to_us), from_us, to_us, random):
-        waiting += records
-        if len(waiting) >= RECORDS_A_SEND:
-            await _sent(sink, waiting)
+    waiting: list[bytes] = []
+    for at_us, record in history(STREAMS, script.past(to_us), from_us, to_us, random):
+        waiting.append(record)
+        if len(waiting) == RECORDS_A_SEND or at_us == to_us:
+            await sink.send(waiting)
             reached(at_us)
             waiting = []
-    await _sent(sink, waiting)
-    reached(to_us)
 
 
 async def send_present(sink: Sink, from_us: int, clock: Callable[[], int], begin_us: Callable[[], int | None]) -> None:

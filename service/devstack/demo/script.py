@@ -5,7 +5,7 @@ The play's times count from the moment the address is printed. It repeats, so th
 
 from __future__ import annotations
 
-from service.devstack.traffic import DAY_US, Incident
+from service.devstack.traffic import DAY_US, Incident, daily_shape
 
 _SECOND_US = 1_000_000
 _MINUTE_US = 60 * _SECOND_US
@@ -17,12 +17,13 @@ CYCLE_US = 30 * _MINUTE_US
 
 def past(now_us: int) -> tuple[Incident, ...]:
     """Incidents within the history that ends at `now_us`."""
+    stutter_us = now_us - 8 * _HOUR_US
     return (
         # A bad deployment nine days ago: half of checkout's European budget went in forty minutes.
         Incident("checkout", "eu", now_us - 9 * DAY_US, 40 * _MINUTE_US, failing=0.42),
         Incident("checkout", "us", now_us - 21 * DAY_US, 12 * _MINUTE_US, failing=0.25),
-        # The media supplier stuttered this morning and spent most of a day's budget.
-        Incident("media", "eu", now_us - 8 * _HOUR_US, 16 * _MINUTE_US, failing=0.055),
+        # The media supplier stuttered this morning and spent 70 % of a day's budget, whatever the hour.
+        Incident("media", "eu", stutter_us, 16 * _MINUTE_US, failing=0.067 / daily_shape(stutter_us)),
         Incident("search", "eu", now_us - 4 * DAY_US, 25 * _MINUTE_US, failing=0.06),
         Incident("accounts", None, now_us - 16 * DAY_US, 9 * _MINUTE_US, failing=0.5),
         _quiet(now_us - 12 * _MINUTE_US, 12 * _MINUTE_US),
@@ -31,7 +32,7 @@ def past(now_us: int) -> tuple[Incident, ...]:
 
 def waiting(now_us: int) -> tuple[Incident, ...]:
     """While the past is caught up with: the exporter stays quiet, all else is well."""
-    return (_quiet(now_us - _MINUTE_US, 2 * _MINUTE_US),)
+    return (_quiet(now_us - _HOUR_US, 2 * _HOUR_US),)
 
 
 def play(begin_us: int) -> tuple[Incident, ...]:
