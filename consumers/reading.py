@@ -64,6 +64,7 @@ class Reading:
         self._end: tuple[int, int] | None = None
         self._high_watermark: int | None = None
         self._last_record_us: int | None = None
+        self._watched_since_us: int | None = None
         self.watermark_us: int | None = None
         """Greatest event time read, for the metrics."""
 
@@ -120,6 +121,8 @@ class Reading:
 
     def take(self, fetched: Fetched, clock_us: int) -> Taken:
         """Count a span. Only READ changes anything."""
+        if self._watched_since_us is None:
+            self._watched_since_us = clock_us
         if fetched.read_from != self.seek_to:
             return Taken.STRAY
         if not self._recognises(fetched.records):
@@ -177,6 +180,7 @@ class Reading:
         return Cut(self, entry, tally)
 
     def status(self, clock_us: int, worker: str) -> PartitionStatus:
+        """Before the first record, the time since we watch stands for it: that nothing came can be said only later."""
         end_position, end_seen_us = self._end or (None, None)
         return PartitionStatus(
             partition=self.partition,
@@ -185,7 +189,7 @@ class Reading:
             end_position=end_position,
             end_seen_us=end_seen_us,
             high_watermark=self._high_watermark,
-            last_record_us=self._last_record_us,
+            last_record_us=self._watched_since_us if self._last_record_us is None else self._last_record_us,
             clock_us=clock_us,
             worker=worker,
         )
