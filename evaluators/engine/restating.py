@@ -61,8 +61,9 @@ def differences(
 ) -> list[IncidentChange]:
     """What must be told so that who knows `old` knows `new`; `run` are the new run's own changes, names kept.
 
-    A new incident is told as it went. One that is gone is withdrawn at `tick_us`. One that ended in the meantime is
-    resolved, one that is graver escalated, any other that has moved (an end taken back included) amended.
+    A new incident is told as it went. One that is gone is withdrawn at `tick_us`. One that is graver is escalated, and
+    resolved again if it is over; one that ended in the meantime is resolved; any other that has moved (an end taken back
+    included) is amended.
     """
     known = {each.id: each for each in old}
     current = {each.id: each for each in new}
@@ -84,10 +85,11 @@ def _moved(old: Incident, new: Incident, run: Sequence[IncidentChange], tick_us:
     changes: list[IncidentChange] = []
     if old.severity == "ticket" and new.severity == "page":
         raised = [step for step in run if step.incident.id == new.id and step.incident.severity == "page"]
-        changes.append(
-            IncidentChange("escalated", raised[0].at_us if raised else tick_us, replace(new, resolved_us=None))
-        )
-    if old.resolved_us is None and new.resolved_us is not None:
+        at_us = raised[0].at_us if raised else tick_us
+        # Changes are told in order of time, and the last decides: what is over must not be raised after its end.
+        at_us = at_us if new.resolved_us is None else min(at_us, new.resolved_us)
+        changes.append(IncidentChange("escalated", at_us, replace(new, resolved_us=None)))
+    if new.resolved_us is not None and (old.resolved_us is None or changes):
         changes.append(IncidentChange("resolved", new.resolved_us, new))
     elif not changes and _told(old) != _told(new):
         changes.append(IncidentChange("amended", tick_us, new))
