@@ -14,7 +14,6 @@ from typing import Any, Final, cast
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import (
-    ConsumerStoppedError,
     IllegalStateError,
     KafkaError,
     NoOffsetForPartitionError,
@@ -157,12 +156,15 @@ class KafkaLog:
         return {_ours(part): (first[part], end[part]) for part in parts}
 
     async def hint(self, positions: Mapping[Partition, int]) -> None:
-        consumer, rebalances = self._opened()
-        offsets = {TopicPartition(*each): OffsetAndMetadata(offset, "") for each, offset in positions.items()}
         try:
+            consumer, rebalances = self._opened()
+            parts = [(TopicPartition(*each), offset) for each, offset in positions.items()]
+            offsets = {part: OffsetAndMetadata(offset, "") for part, offset in parts if part in rebalances.held}
+            if not offsets:
+                return  # given up meanwhile; aiokafka takes no empty commit
             async with asyncio.timeout(_HINT_S):
-                await consumer.commit({part: offset for part, offset in offsets.items() if part in rebalances.held})
-        except (KafkaError, TimeoutError) as error:
+                await consumer.commit(offsets)
+        except (KafkaError, LogUnavailable, TimeoutError) as error:
             if not self._hint_failed:
                 _log.warning(
                     "Kafka was not told the offsets; lag tools show old ones.", action="hint_failed", error=repr(error)
@@ -202,7 +204,7 @@ class KafkaLog:
 
     async def _failed(self, error: KafkaError) -> LogUnavailable:
         self._failures += 1
-        if self._failures >= _REOPEN_AFTER or isinstance(error, ConsumerStoppedError):
+        if self._failures >= _REOPEN_AFTER:
             _log.warning(
                 "The consumer does not recover and is opened anew.", action="consumer_reopened", error=repr(error)
             )
