@@ -62,8 +62,11 @@ format: $(VENV)/.developed ## mend what a tool can mend
 	@$(BIN)/ruff check --fix --quiet --exit-zero .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.developed ## the benchmarks, with their figures
-	@$(BIN)/pytest -m bench -s -p no:randomly --timeout=1800 $(ARGS)
+bench: $(VENV)/.developed ## the benchmarks, with their figures (ARGS="--broker kafka" for the first)
+	@$(BIN)/python benchmarks/ingest.py $(ARGS)
+	@echo; $(BIN)/python benchmarks/engine.py
+	@echo; $(BIN)/python benchmarks/restart.py
+	@echo; $(BIN)/python benchmarks/metrics.py
 
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)

@@ -39,15 +39,11 @@ def pytest_configure() -> None:
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses by these marks
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark each test by the servers that it asks for; leave benchmarks out unless they are asked for by name."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by the servers that it asks for."""
     for item in items:
         for name in set(getattr(item, "fixturenames", ())) & MARKED_BY_FIXTURE.keys():
             item.add_marker(MARKED_BY_FIXTURE[name])
-    if "bench" not in config.option.markexpr:
-        benchmarks = [item for item in items if item.get_closest_marker("bench")]
-        config.hook.pytest_deselected(items=benchmarks)
-        items[:] = [item for item in items if item not in benchmarks]
 
 
 @pytest.fixture(scope="session")

@@ -133,7 +133,7 @@ class IngestPart:
                 name=self._process.name,
                 pace=Pace(future_us=settings.future_bound),
                 observer=IngestMetrics(self._process.telemetry),
-                warmed=_settle_memory,
+                warmed=settle_memory,
             )
             await stack.enter_async_context(self._process.hearing({"upheld_definitions": worker.definitions_changed}))
             stopper = asyncio.create_task(self._stop_when_told(worker), name="stop ingest")
@@ -239,7 +239,7 @@ class DeliverPart:
                 await self._delivery.run()
 
 
-def _settle_memory() -> None:
+def settle_memory() -> None:
     """Everything that lives for ever is made by now: it is left out of collections, which become rare."""
     gc.collect()
     gc.freeze()
