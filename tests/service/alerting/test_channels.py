@@ -90,9 +90,8 @@ async def test_a_missing_secret_holds_the_page_back_and_names_the_variable(recei
         (answer(404), Retry("HTTP 404")),
         (answer(429, "retry-after: 17"), Retry("HTTP 429", 17.0)),
         (answer(503, "retry-after: Wed, 21 Oct 2026 07:28:00 GMT"), Retry("HTTP 503")),
-        (answer(400), Rejected("HTTP 400")),
         (answer(410), Rejected("HTTP 410")),
-        (answer(302, "location: http://example.com/"), Rejected("redirected (HTTP 302); use the final address")),
+        (answer(413), Rejected("HTTP 413")),
         (b"not http at all\r\n\r\n", Retry("RemoteProtocolError while sending")),
         (b"", Retry("RemoteProtocolError while sending")),
     ],
@@ -101,6 +100,16 @@ async def test_the_status_line_decides_what_happens_next(receiver: Receiver, raw
     """Taken, worth a retry, or hopeless."""
     receiver.answers = [raw]
     assert await sent_by_webhook(receiver, {"HOOK": SECRET}) == expected
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 400, 401, 403, 405, 415, 422, 501])
+async def test_an_answer_from_whoever_stands_in_for_the_receiver_loses_no_page(receiver: Receiver, status: int) -> None:
+    """A login page, or a proxy's own error, while the receiver is mended."""
+    receiver.answers = [answer(status, "location: http://example.com/login")]
+    outcome = await sent_by_webhook(receiver, {"HOOK": SECRET})
+    assert isinstance(outcome, Retry)
+    assert outcome.reason.startswith(f"HTTP {status}")
+    assert len(receiver.requests) == 1
 
 
 async def test_a_receiver_that_hangs_is_given_up_within_the_bound(
@@ -126,12 +135,14 @@ async def test_nobody_listening_is_worth_a_retry() -> None:
     assert outcome == Retry("ConnectError while sending")
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:99999999/", "http://[::1", "ftp://example.com/", "http:///hook"])
-async def test_an_unusable_url_is_rejected(url: str) -> None:
-    """No retry can mend it."""
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:99999999/", "http://[::1", "ftp://example.com/", "http:///hook", "http://xn--a/"]
+)
+async def test_an_unusable_url_waits_for_the_target_to_be_corrected(url: str) -> None:
+    """The next `apply` may mend it; until then nothing raises."""
     target = NotificationTarget("oncall", "webhook", url)
     async with httpx.AsyncClient() as client:
-        assert await WebhookChannel(client, {}, now_us).send(target, notification()) == Rejected(
+        assert await WebhookChannel(client, {}, now_us).send(target, notification()) == Retry(
             "the target's URL cannot be used"
         )
 
