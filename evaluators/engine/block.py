@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from evaluators import reasons, standing_rows
-from evaluators.agreements import BurnRateCondition, ExhaustionCondition, Severity, SilentCondition
+from evaluators import reasons
+from evaluators.agreements import SilentCondition
 from evaluators.engine import restating
 from evaluators.engine.budgets import Float64s, born_at, budget_of
-from evaluators.engine.conditions import PAGE, Plan
-from evaluators.engine.figures import earliest_bad_us, figures, first_bad_us, last_bad_us
+from evaluators.engine.conditions import Plan
+from evaluators.engine.figures import figures
 from evaluators.engine.fold import Point, State, settled, step
-from evaluators.engine.judgement import CONTRACTUAL, VERDICT_OF, Judgement, Terms, view_of
-from evaluators.engine.restating import Turn
+from evaluators.engine.judgement import CONTRACTUAL, VERDICT_OF, Judgement, Terms
+from evaluators.engine.scene import Scene
 from evaluators.engine.specs import Restatement
 from evaluators.engine.timeline import BATCH_CELLS, HORIZON, Timeline, live_for
 from evaluators.engine.tracks import Track, with_changes
-from evaluators.incidents import Incident, IncidentChange, VerdictChange, incident_id
+from evaluators.incidents import Incident, IncidentChange, VerdictChange
 from evaluators.slots import Int64s
-from evaluators.standings import DATA_STATES, SeriesIdentity, StandingBlock
+from evaluators.standings import SeriesIdentity, StandingBlock
 
 UNKNOWN: Final = -1
 """A code that no tick has: the next tick is looked at, whatever it says."""
@@ -101,7 +100,7 @@ class Block:
             part = rows.take(slice(done, here))
             done = here
             counted = timeline.advance(batch_end, part.column, part.slot, part.values)
-            judgement = Judgement(self.plan, counted, self.terms(), slot_us)
+            judgement = Judgement(self.plan, counted, self.terms(), slot_us, hold_from_us)
             codes = judgement.codes()
             self._fold(judgement, codes, hold_from_us, changes)
             self.codes = codes[-1].copy()
@@ -111,7 +110,7 @@ class Block:
         """As far as nothing can change: nothing is counted, every silence is long enough, no agreement begins or ends."""
         timeline = self.timeline
         now_us = timeline.end_us
-        afters = [each.after_us for each in self.plan.conditions if isinstance(each, SilentCondition)]
+        afters = self._silences()
         heard = np.maximum(timeline.last_us, self._watched_from)[self._counts_from <= now_us]
         quiet_since = int(heard.max(initial=now_us - ENDLESS))
         if (self.codes == UNKNOWN).any() or now_us - quiet_since < max([*afters, live_for(timeline.slot_us)]):
@@ -128,7 +127,7 @@ class Block:
         series_at, tick_at = np.nonzero((codes != before).T)
         if not len(series_at):
             return
-        scene = _Scene(self, judgement, codes, (tick_at, series_at), None, hold_from_us)
+        scene = Scene(self, judgement, codes, (tick_at, series_at), None, hold_from_us)
         for column, points in scene.by_series():
             track = self.tracks[column]
             states, steps = _run(track.state, points, hold_from_us)
@@ -161,6 +160,30 @@ class Block:
 
     # ------------------------------------------------------------------------------------------------------- again
 
+    def held(self, since_us: int) -> list[int]:
+        """The series of which more may be said once a hold is over: an incident was open, or a silence was not looked at."""
+        opened = {column for column, track in enumerate(self.tracks) if _open_since(track, since_us)}
+        return sorted(opened | self._unnoticed(since_us))
+
+    def _unnoticed(self, since_us: int) -> set[int]:
+        """The series that a silence of the stretch after `since_us` would have been told of (see Judgement)."""
+        timeline = self.timeline
+        from_us = max(since_us, timeline.end_us - HORIZON)
+        share = max(BATCH_CELLS // timeline.slots.rows, 1)
+        found: set[int] = set()
+        for first in range(0, len(self.tracks), share):
+            columns = np.arange(first, min(first + share, len(self.tracks)))
+            ticks, last = timeline.last_seen(from_us, columns)
+            heard = np.maximum(last, self._watched_from[columns])
+            missed = _outlasted(last, ticks, since_us, live_for(timeline.slot_us))
+            for after_us in self._silences():
+                missed |= _outlasted(heard, ticks, since_us, after_us)
+            found.update(columns[missed].tolist())
+        return found
+
+    def _silences(self) -> list[int]:
+        return [each.after_us for each in self.plan.conditions if isinstance(each, SilentCondition)]
+
     def refold(
         self, columns: Int64s, from_us: int, hold_from_us: int | None, old: dict[int, Any], changes: Changes
     ) -> None:
@@ -181,12 +204,12 @@ class Block:
         if from_us >= self.timeline.end_us:
             return
         counted = self.timeline.back_from(from_us, columns)
-        judgement = Judgement(self.plan, counted, self.terms().take(columns), self.timeline.slot_us)
+        judgement = Judgement(self.plan, counted, self.terms().take(columns), self.timeline.slot_us, hold_from_us)
         codes = judgement.codes()
         self.codes[columns] = codes[-1]
         before = np.concatenate((np.full((1, len(columns)), UNKNOWN), codes[:-1]))
         series_at, tick_at = np.nonzero((codes != before).T)
-        scene = _Scene(self, judgement, codes, (tick_at, series_at), columns, hold_from_us)
+        scene = Scene(self, judgement, codes, (tick_at, series_at), columns, hold_from_us)
         for place, points in scene.by_series():
             self._restate(int(columns[place]), place, scene, points, from_us, old, changes)
 
@@ -194,7 +217,7 @@ class Block:
         self,
         column: int,
         place: int,
-        scene: _Scene,
+        scene: Scene,
         points: list[Point],
         from_us: int,
         old: dict[int, Any],
@@ -254,9 +277,9 @@ class Block:
 
     # ------------------------------------------------------------------------------------------------------- table
 
-    def standing(self) -> StandingBlock:
+    def standing(self, hold_from_us: int | None) -> StandingBlock:
         """All series at the last tick."""
-        judgement = Judgement(self.plan, self.timeline.now(), self.terms(), self.timeline.slot_us)
+        judgement = Judgement(self.plan, self.timeline.now(), self.terms(), self.timeline.slot_us, hold_from_us)
         codes = judgement.codes()[0]
         everyone = np.arange(len(self.tracks), dtype=np.int64)
         at = (np.zeros_like(everyone), everyone)
@@ -265,126 +288,6 @@ class Block:
     def open_incidents(self) -> Iterator[Incident]:
         found = (self.tracks[column].state.incident for column in sorted(self.open))
         return (incident for incident in found if incident is not None)
-
-
-class _Scene:
-    """The points of one batch at which codes change, and the words for them."""
-
-    def __init__(
-        self,
-        block: Block,
-        judgement: Judgement,
-        codes: Int64s,
-        at: tuple[Int64s, Int64s],
-        columns: Int64s | None,
-        hold_from_us: int | None,
-    ) -> None:
-        self.block = block
-        self.hold_from_us = hold_from_us
-        self._judgement = judgement
-        self._at = at
-        self._codes = codes[at]
-        self._columns = at[1] if columns is None else columns[at[1]]
-        self._ticks = judgement.counted.ticks[at[0]]
-        identities = [block.identities[column] for column in map(int, self._columns)]
-        self._rows = figures(judgement, self._codes, at, identities, np.zeros(len(self._codes), dtype=np.int64))
-        self._places: dict[tuple[int, int], int] = {}
-
-    def by_series(self) -> Iterator[tuple[int, list[Point]]]:
-        """Each series (its place in the batch) with its points in order of time."""
-        series_at = self._at[1]
-        edges = np.flatnonzero(np.concatenate(([True], series_at[1:] != series_at[:-1], [True]))).tolist()
-        ticks, codes = self._ticks.tolist(), self._codes.tolist()
-        for first, end in itertools.pairwise(edges):
-            place = int(series_at[first])
-            self._places.update(((place, ticks[point]), point) for point in range(first, end))
-            yield (
-                place,
-                [
-                    Point(ticks[point], codes[point], self.block.plan, partial(self._opened, point))
-                    for point in range(first, end)
-                ],
-            )
-
-    def told(self, track: Track, turns: Sequence[Turn], place: int) -> list[VerdictChange]:
-        """Verdict changes with their reasons."""
-        changes: list[VerdictChange] = []
-        for at_us, verdict, silent in turns:
-            point = self._places[place, at_us]
-            reason = standing_rows.reason_of(self._rows, point, at_us)
-            value = VERDICT_OF[verdict]
-            changes.append(
-                VerdictChange(
-                    track.spec.identity.series_id,
-                    at_us,
-                    None if value is None else value.value,
-                    DATA_STATES[int(silent)].value,
-                    reason,
-                )
-            )
-        return changes
-
-    def _opened(self, point: int) -> Incident:
-        """The incident that a point's code calls for."""
-        block, tick_us, code = self.block, int(self._ticks[point]), int(self._codes[point])
-        column = int(self._columns[point])
-        spec = block.tracks[column].spec
-        identity = spec.identity
-        standing = standing_rows.row(self._rows, point, tick_us)
-        described = block.plan.described[block.plan.leading(code)]
-        view = standing.experienced if described.get("view") == "experienced" else standing.contractual
-        named = [described[name] for name in ("long", "short") if name in described]
-        severity: Severity = "page" if block.plan.rank(code) >= PAGE else "ticket"
-        name = incident_id(identity.agreement, identity.objective, identity.labels, tick_us)
-        others = {each.id for each in block.tracks[column].incidents if each.detected_us != tick_us}
-        return Incident(
-            id=restating.unused(name, others),
-            series_id=identity.series_id,
-            agreement=identity.agreement,
-            objective=identity.objective,
-            service=identity.service,
-            labels=identity.labels,
-            severity=severity,
-            started_us=self._started(column, code, tick_us),
-            detected_us=tick_us,
-            resolved_us=None,
-            reason=standing.reason,
-            condition=described,
-            burn_rates={name: view.burn_rates[name] for name in named or view.burn_rates},
-            budget_remaining=view.budget_remaining,
-            exhausted_us=standing.exhausted_us,
-            runbook=identity.runbook,
-            partial=self.hold_from_us is not None and tick_us > self.hold_from_us,
-            notify=spec.notify,
-        )
-
-    def _started(self, column: int, code: int, tick_us: int) -> int:
-        """Start of the first bad slot that mattered, by what the incident is about.
-
-        Burn rate: see figures.first_bad_us. Silence: the end of the last slot with a sample. Exhaustion: the first slot
-        with failures of the 6 h that the forecast is made from. Breach and budget left: the last slot with failures,
-        which used it up. Where there is no such slot within 6 h, the slot of the tick.
-        """
-        block = self.block
-        timeline, slot_us = block.timeline, block.timeline.slot_us
-        leading = block.plan.leading(code)
-        condition = None if leading == block.plan.breach else block.plan.conditions[leading]
-        if isinstance(condition, SilentCondition):
-            point_last = int(self._rows.columns["last_us"][self._places_of(column, tick_us)])
-            return max(point_last, block.tracks[column].watched_from_us)
-        view = CONTRACTUAL if condition is None else view_of(condition)  # type: ignore[arg-type]
-        failures, total = self._judgement.counts(timeline.recent(tick_us, column), view)
-        if isinstance(condition, BurnRateCondition):
-            rate = condition.factor * float(block.terms().budgets[column])
-            found = first_bad_us(failures, total, tick_us, slot_us, condition.short_us, rate)
-        elif isinstance(condition, ExhaustionCondition):
-            found = earliest_bad_us(failures, tick_us, slot_us)
-        else:
-            found = last_bad_us(failures, tick_us, slot_us)
-        return tick_us - slot_us if found is None else found
-
-    def _places_of(self, column: int, tick_us: int) -> int:
-        return int(np.flatnonzero((self._columns == column) & (self._ticks == tick_us))[0])
 
 
 def _run(state: State, points: Sequence[Point], hold_from_us: int | None) -> tuple[list[State], list[IncidentChange]]:
@@ -396,6 +299,16 @@ def _run(state: State, points: Sequence[Point], hold_from_us: int | None) -> tup
         changes += steps
         state = states[-1] if states else state
     return states, changes
+
+
+def _outlasted(heard: Int64s, ticks: Int64s, since_us: int, after_us: int) -> NDArray[np.bool_]:
+    """Which series were quiet for `after_us` at one of the ticks, and were not yet at `since_us`; `heard` [ticks, series]."""
+    missed = (ticks[:, None] - heard >= after_us) & (since_us - heard < after_us)
+    return np.logical_or.reduce(missed, axis=0)
+
+
+def _open_since(track: Track, since_us: int) -> bool:
+    return any(state.incident is not None for state in track.states[track.state_at(since_us) :])
 
 
 def _releasing(state: State) -> bool:

@@ -65,12 +65,17 @@ class Terms:
 
 @dataclass(slots=True)
 class Judgement:
-    """Lazily computed, once each; `codes` [ticks, series] say what changed (see conditions)."""
+    """Lazily computed, once each; `codes` [ticks, series] say what changed (see conditions).
+
+    `hold_from_us`: from this tick on somebody's data is missing. What is silent then may be what we do not see, so no
+    silence grows any longer; one that was long enough before stays.
+    """
 
     plan: Plan
     counted: Counted
     terms: Terms
     slot_us: int
+    hold_from_us: int | None = None
     held_back: Bools | None = None  # set by `codes`: the low-traffic gate alone keeps a condition from holding
     _budgets: dict[int, Budget] = field(default_factory=dict[int, Budget])
 
@@ -104,7 +109,7 @@ class Judgement:
         """Verdict, data state and what holds, in one number for each tick and series."""
         ticks = self.counted.ticks[:, None]
         terms = self.terms
-        quiet_us = ticks - self.counted.last_us
+        quiet_us = self._seen_until(ticks) - self.counted.last_us
         ours = (ticks > terms.counts_from_us) & (ticks - self.slot_us < terms.counts_until_us)
         held = np.zeros(quiet_us.shape, dtype=np.int64)
         self.held_back = np.zeros(quiet_us.shape, dtype=np.bool_)
@@ -147,7 +152,7 @@ class Judgement:
                 return self._burns(condition)
             case SilentCondition():
                 heard = np.maximum(self.counted.last_us, self.terms.watched_from_us)
-                return ticks - heard >= condition.after_us
+                return self._seen_until(ticks) - heard >= condition.after_us
             case BudgetRemainingCondition():
                 promise = self.budget(view_of(condition))
                 return promise.counted & (promise.allowed - promise.spent < condition.below * promise.allowed)
@@ -155,6 +160,9 @@ class Judgement:
                 return self._exhausts(condition)
             case _:
                 return None  # blindness is about us, in processing time: whoever runs the engine knows
+
+    def _seen_until(self, ticks: Int64s) -> Int64s:
+        return ticks if self.hold_from_us is None else np.minimum(ticks, self.hold_from_us)
 
     def _burns(self, condition: BurnRateCondition) -> Bools:
         view = view_of(condition)

@@ -155,8 +155,8 @@ class ShardEngine:
     def advance(self, watermark_us: int, *, lateness_us: int, hold_resolves: bool = False) -> Advance:
         """Evaluate every slot that the watermark has passed by the lateness; late data is folded again first.
 
-        With `hold_resolves` (somebody's data is missing) incidents open, marked partial, but none resolves; once it is
-        over, the fold is run again over the time that it lasted.
+        With `hold_resolves` (somebody's data is missing) incidents open, marked partial, but none resolves, and nothing
+        turns silent; once it is over, the fold is run again over the time that it lasted.
         """
         target_us = (watermark_us - lateness_us) // self.slot_us * self.slot_us
         start_us = self.evaluated_until_us
@@ -182,7 +182,7 @@ class ShardEngine:
 
     def table(self, *, blind: str | None) -> StandingTable:
         """Where all series stand at the last tick; `blind` is why we cannot see, if we cannot."""
-        blocks = tuple(block.standing() for block in self.blocks.values())
+        blocks = tuple(block.standing(self.hold_from_us) for block in self.blocks.values())
         if blind is not None:
             blocks = tuple(_blinded(block) for block in blocks)
         return StandingTable(self.evaluated_until_us or 0, blocks, blind)
@@ -216,10 +216,7 @@ class ShardEngine:
         since_us, self.hold_from_us = self.hold_from_us, None
         if since_us is None:
             return {}
-        return {
-            key: {column: since_us for column, track in enumerate(block.tracks) if _open_since(track, since_us)}
-            for key, block in self.blocks.items()
-        }
+        return {key: dict.fromkeys(block.held(since_us), since_us) for key, block in self.blocks.items()}
 
     def _correct(self, again: dict[Key, dict[int, int]], changes: Changes) -> None:
         late = concatenated(self.late).merged()
@@ -383,10 +380,6 @@ def _values(counts: SlotCounts, chosen: Any, *, excluding: bool) -> Int64s:
 def _no_rows(key: Key) -> Rows:
     nothing = np.zeros(0, dtype=np.int64)
     return Rows(nothing, nothing, np.zeros((4 if key[2] else 2, 0), dtype=np.int64))
-
-
-def _open_since(track: Track, since_us: int) -> bool:
-    return any(state.incident is not None for state in track.states[track.state_at(since_us) :])
 
 
 def _reach(period: Period, now_us: int) -> int:

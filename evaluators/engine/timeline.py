@@ -125,6 +125,15 @@ class Timeline:
         """Sums at the ticks after `start_us` up to the last, for some series; `start_us` within HORIZON of it."""
         return self._counted(start_us, self.end_us, columns)
 
+    def last_seen(self, start_us: int, columns: Int64s) -> tuple[Int64s, Int64s]:
+        """The ticks after `start_us` up to the last, and for some series the end of the last slot with a sample at each.
+
+        Shapes [ticks] and [ticks, series]; `start_us` within HORIZON of the last tick.
+        """
+        slots = self.slots.read(start_us // self.slot_us, self.end_us // self.slot_us, columns)
+        ticks = np.arange(start_us + self.slot_us, self.end_us + 1, self.slot_us, dtype=np.int64)
+        return ticks, self._last_seen(start_us, ticks, slots[1] != 0, columns)
+
     def now(self) -> Counted:
         """Sums at the last tick."""
         ticks = np.array([self.end_us], dtype=np.int64)
