@@ -24,9 +24,10 @@ LONGEST_PROSE: Final = 10_000
 
 _NAME: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?", re.ASCII)
 _URL: Final = re.compile(
-    r"https?://(?:\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]\\]+)(?::[0-9]{1,5})?(?:[/?#]\S*)?", re.IGNORECASE
+    r"https?://(?:\[[0-9A-Fa-f:.]+\]|(?P<host>[^\s/?#@:\[\]\\]+))(?::[0-9]{1,5})?(?:[/?#]\S*)?", re.IGNORECASE
 )
 _URL_WITH_PASSWORD: Final = re.compile(r"[a-z]+://[^/?#]*@", re.IGNORECASE)
+_PUNYCODE: Final = "xn--"
 _CLOSE_ENOUGH: Final = 0.6
 
 Word = TypeVar("Word", bound=str)
@@ -151,7 +152,7 @@ class Field:
         if _URL_WITH_PASSWORD.match(value):
             # Documents are stored and shown: the message must not repeat what is in this one.
             self.error("holds a user or password, which everybody who reads the document would see", "leave them out")
-        elif value and not _URL.fullmatch(value):
+        elif value and not _is_url(value):
             self.error("must be an http or https address", "such as https://example.com/hook")
         return value
 
@@ -274,6 +275,26 @@ class Section:
             return "a comma between braces ends a value: put text that holds one in quotes"
         meant = closest(key, self._asked)
         return f"did you mean {meant}?" if meant else f"known here: {', '.join(self._asked)}"
+
+
+def _is_url(value: str) -> bool:
+    found = _URL.fullmatch(value)
+    if found is None:
+        return False
+    host: str | None = found["host"]  # none where it is an IPv6 address
+    return host is None or all(_is_host_label(label) for label in host.removesuffix(".").split("."))
+
+
+def _is_host_label(label: str) -> bool:
+    """Punycode must decode to what can be shown: HTTP clients raise for anything else."""
+    if not 0 < len(label) <= LONGEST_NAME:
+        return False
+    if not label.lower().startswith(_PUNYCODE):
+        return True
+    try:
+        return label[len(_PUNYCODE) :].encode("ascii").decode("punycode").isprintable()
+    except UnicodeError:
+        return False
 
 
 def closest(word: str, options: Iterable[str]) -> str | None:

@@ -46,6 +46,7 @@ class Delivery:
         self._wake = asyncio.Event()
         self._stopping = False
         self._away = False
+        self._faulty: set[str] = set()
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -88,8 +89,24 @@ class Delivery:
             channel = "none"
         else:
             channel = target.type
-            outcome = await self._channels[channel].send(target, notification)
+            outcome = await self._sent(target, notification)
         await self._settle(notification, channel, outcome)
+
+    async def _sent(self, target: NotificationTarget, notification: Notification) -> Outcome:
+        """Whatever a channel raises is one target's trouble: it must not end the pages of the others.
+
+        Its text stays out of the log and the database, since it may repeat a secret or an address.
+        """
+        try:
+            outcome = await self._channels[target.type].send(target, notification)
+        except Exception as error:  # noqa: BLE001 - a fault of ours that only this target brings out
+            fault = type(error).__name__
+            if target.name not in self._faulty:
+                _log.error("A channel failed.", action="channel_failed", target=target.name, fault=fault)
+            self._faulty.add(target.name)
+            return Retry(f"internal: {fault}")
+        self._faulty.discard(target.name)
+        return outcome
 
     async def _settle(self, notification: Notification, channel: str, outcome: Outcome) -> None:
         attempts = notification.attempts + 1

@@ -46,7 +46,10 @@ Outcome = Sent | Retry | Rejected
 
 
 class Channel(Protocol):
-    """Sends one notification to one target; never raises for what a receiver does."""
+    """Sends one notification to one target; never raises for what a receiver does.
+
+    What it raises all the same counts as Retry: one target must not stop the others.
+    """
 
     async def send(self, target: NotificationTarget, notification: Notification) -> Outcome: ...
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
@@ -14,6 +13,7 @@ from standardwebhooks import Webhook
 from evaluators.agreements import NotificationTarget
 from service.alerting.channels.responses import post
 from service.alerting.ports import Notification, Outcome, Retry
+from service.errors import BadSettings
 
 _MICROSECONDS = 1_000_000
 
@@ -40,18 +40,30 @@ class WebhookChannel:
             secret = self._environment.get(target.secret_env)
             if not secret:
                 return Retry(f"environment variable {target.secret_env} is not set")
+            try:
+                key = signing_key(secret)
+            except BadSettings:
+                return Retry(f"environment variable {target.secret_env} holds no key")
             at = datetime.fromtimestamp(seconds, UTC)
-            headers["webhook-signature"] = Webhook(signing_key(secret)).sign(
-                notification.idempotency_key, at, body.decode()
-            )
+            headers["webhook-signature"] = Webhook(key).sign(notification.idempotency_key, at, body.decode())
         return await post(self._client, target.url, body, headers)
 
 
 def signing_key(secret: str) -> bytes:
-    """The key's bytes: base64 after `whsec_`, as the specification says; any other text as it is."""
+    """The key's bytes: base64 after `whsec_`, as the specification says; any other text as it is.
+
+    Raises BadSettings where nothing is left to sign with, as after `whsec_$NOT_SET`.
+    """
+    key = _decoded(secret)
+    if not key:
+        raise BadSettings("the webhook's secret holds no key")
+    return key
+
+
+def _decoded(secret: str) -> bytes:
     if secret.startswith("whsec_"):
         try:
             return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-        except binascii.Error:
+        except ValueError:
             pass  # not base64 after all: a text that happens to begin so
-    return secret.encode()
+    return secret.encode(errors="surrogateescape")  # an environment may hold any bytes

@@ -419,6 +419,9 @@ def problems(text: str) -> list[str]:
         ("target", "type: webhook", "type: web-hook", "4:14: spec.type", "did you mean webhook?"),
         ("target", "http://127.0.0.1:9009/hook", "ftp://x/", "4:28: spec.url", "http or https"),
         ("target", "http://127.0.0.1:9009/hook", "http:///x", "4:28: spec.url", "http or https"),
+        ("target", "http://127.0.0.1:9009/hook", "http://xn--a/", "4:28: spec.url", "http or https"),
+        ("target", "http://127.0.0.1:9009/hook", "http://xn--ü/", "4:28: spec.url", "http or https"),
+        ("target", "http://127.0.0.1:9009/hook", "http://a..b/x", "4:28: spec.url", "http or https"),
         ("target", "HOOK_SECRET", "hunter-2", "4:69: spec.secretEnv", "environment variable"),
         ("target", "HOOK_SECRET", "''", "4:69: spec.secretEnv", "is empty"),
         # YAML itself
@@ -487,6 +490,9 @@ def test_a_secret_in_a_document_is_refused_without_being_repeated(old: str, new:
         "http://[::1]:80/x?y=z#w",
         "HTTPS://a.b:8443?c",
         "http://alertmanager:9093/",
+        "http://my_service.internal./",
+        "https://xn--fa-hia.de/",
+        "https://bücher.example/",
     ],
 )
 def test_an_http_address_may_have_port_path_and_query(url: str) -> None:

@@ -17,6 +17,7 @@ from service.alerting.channels.alertmanager import AlertmanagerChannel, alerts
 from service.alerting.channels.webhook import WebhookChannel, signing_key
 from service.alerting.inbox import Inbox
 from service.alerting.ports import Notification, Outcome, Rejected, Retry, Sent
+from service.errors import BadSettings
 from tests.service.alerting.receiver import Receiver, answer
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -152,6 +153,16 @@ def test_a_secret_is_base64_after_its_prefix_and_plain_text_otherwise() -> None:
     assert signing_key("whsec_aGVsbG8=") == b"hello"
     assert signing_key("whsec_not base64!") == b"whsec_not base64!"
     assert signing_key("plain") == b"plain"
+    assert signing_key("whsec_\u00fc") == "whsec_\u00fc".encode()
+    assert signing_key("\udcff") == b"\xff"
+
+
+async def test_a_secret_without_a_key_holds_the_page_back(receiver: Receiver) -> None:
+    """As after `whsec_$NOT_SET`: the variable is named, and the inbox says what is wrong."""
+    assert await sent_by_webhook(receiver, {"HOOK": "whsec_"}) == Retry("environment variable HOOK holds no key")
+    assert not receiver.requests
+    with pytest.raises(BadSettings, match="no key"):
+        Inbox("whsec_", now_us)
 
 
 async def test_alertmanager_gets_the_alert_with_what_routes_need(receiver: Receiver) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 
 from evaluators.agreements import NotificationTarget
 from service.alerting.delivery import Delivery
-from service.alerting.ports import Notification, Outcome, Rejected, Retry, Sent
+from service.alerting.ports import Channel, Notification, Outcome, Rejected, Retry, Sent
 from service.errors import DependencyAway
 from service.storage.database import create_engine
 from service.storage.outbox import PostgresOutbox
@@ -100,6 +102,18 @@ class Scripted:
         return self._outcomes.pop(0)
 
 
+class Failing:
+    """A channel with a fault that shows at one target only, while it is broken."""
+
+    def __init__(self, target: str) -> None:
+        self.broken = {target}
+
+    async def send(self, target: NotificationTarget, notification: Notification) -> Outcome:
+        if target.name in self.broken:
+            raise ValueError("hunter2 is no secret")
+        return Sent()
+
+
 class Named:
     """Targets from a dict."""
 
@@ -113,7 +127,7 @@ class Named:
 ONCALL = NotificationTarget("oncall", "webhook", "http://127.0.0.1:1/")
 
 
-def delivery(engine: AsyncEngine, channel: Scripted, *targets: NotificationTarget) -> tuple[Delivery, Telemetry]:
+def delivery(engine: AsyncEngine, channel: Channel, *targets: NotificationTarget) -> tuple[Delivery, Telemetry]:
     telemetry = Telemetry()
     made = Delivery(
         outbox=PostgresOutbox(engine),
@@ -158,6 +172,34 @@ async def test_an_unknown_target_waits_for_somebody_to_apply_it(engine: AsyncEng
     (row,) = await rows(engine)
     assert (row["state"], row["last_error"]) == ("pending", "no notification target has this name")
     assert not channel.asked
+
+
+async def test_a_channel_that_raises_at_one_target_stops_no_other(engine: AsyncEngine) -> None:
+    """Its pages wait; what it raised may hold a secret, so only the type's name is kept."""
+    await put(engine, "inc_a", 1)
+    await put(engine, "inc_a", 1, target="other")
+    made, _ = delivery(engine, Failing("oncall"), ONCALL, replace(ONCALL, name="other"))
+    with capture_logs() as logs:
+        await made.round()
+    assert [(row["target"], row["state"], row["last_error"]) for row in await rows(engine)] == [
+        ("oncall", "pending", "internal: ValueError"),
+        ("other", "sent", None),
+    ]
+    assert "hunter2" not in str(logs)
+
+
+async def test_a_fault_is_logged_once_until_its_target_works_again(engine: AsyncEngine) -> None:
+    """A day of retries is not a day of the same line."""
+    channel = Failing("oncall")
+    made, _ = delivery(engine, channel, ONCALL)
+    faults: list[int] = []
+    for broken in ({"oncall"}, {"oncall"}, set[str](), {"oncall"}):
+        channel.broken = broken
+        await put(engine, f"inc_{len(faults)}", 1)
+        with capture_logs() as logs:
+            await made.round()
+        faults.append(sum(line["action"] == "channel_failed" for line in logs))
+    assert faults == [1, 0, 0, 1]
 
 
 async def test_a_row_is_given_up_after_about_a_day_of_tries(engine: AsyncEngine) -> None:
