@@ -58,13 +58,14 @@ class World:
     topic: str
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
+    unset: set[str] = field(default_factory=set)
     port: int = field(default_factory=free_port)
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def environment(self) -> dict[str, str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("UPHELD_")}
-        return {
+        ours = {
             **clean,
             "UPHELD_DATABASE_URL": self.database_url,
             "UPHELD_KAFKA_BOOTSTRAP_SERVERS": self.kafka,
@@ -76,6 +77,7 @@ class World:
             "PYTHONUNBUFFERED": "1",
             **self.settings,
         }
+        return {name: value for name, value in ours.items() if name not in self.unset}
 
     async def command(self, *arguments: str, stdin: bytes = b"", expect: int = 0) -> str:
         """Runs `upheld ...` to its end and gives standard output; another exit code than expected fails."""
