@@ -179,6 +179,7 @@ async def test_alertmanager_gets_the_alert_with_what_routes_need(receiver: Recei
         "objective": "availability",
         "service": "checkout",
         "severity": "page",
+        "incident": "inc_abc",
         "group_region": "eu",
     }
     assert alert["annotations"]["description"] == "burning 14.9x over 1h"
@@ -199,18 +200,41 @@ def test_raising_the_severity_ends_the_lower_alert() -> None:
     now = datetime(2026, 11, 23, 15, 50, tzinfo=UTC)
     fired, ended = alerts("incident.escalated", page()["data"], now)
     assert (fired["labels"]["severity"], fired["endsAt"] > now.isoformat()) == ("page", True)
-    assert (ended["labels"]["severity"], ended["endsAt"]) == ("ticket", now.isoformat())
+    assert (ended["labels"]["severity"], ended["endsAt"] < now.isoformat()) == ("ticket", True)
 
 
-def test_resolving_ends_every_severity_that_may_have_fired() -> None:
-    """Nothing keeps firing at Alertmanager after we are done."""
+@pytest.mark.parametrize("severity", ["page", "ticket"])
+@pytest.mark.parametrize("over", ["incident.resolved", "incident.withdrawn"])
+def test_what_is_over_ends_every_severity_that_may_have_fired(over: str, severity: str) -> None:
+    """A page that late data made a ticket since must not keep firing at Alertmanager."""
     now = datetime(2026, 11, 23, 15, 50, tzinfo=UTC)
-    ended = alerts("incident.resolved", page()["data"], now)
+    ended = alerts(over, page(severity=severity)["data"], now)
     assert [alert["labels"]["severity"] for alert in ended] == ["page", "ticket"]
-    assert {alert["endsAt"] for alert in ended} == {now.isoformat()}
-    assert [a["labels"]["severity"] for a in alerts("incident.resolved", page(severity="ticket")["data"], now)] == [
-        "ticket"
-    ]
+    assert all(alert["endsAt"] < now.isoformat() for alert in ended)
+
+
+@pytest.mark.parametrize(
+    ("started", "resolved", "end"),
+    [
+        ("2026-11-23T15:40:10Z", "2026-11-23T15:45:00Z", "2026-11-23T15:45:00+00:00"),
+        ("2026-11-23T15:40:10Z", "2026-11-23T15:49:55Z", "2026-11-23T15:49:00+00:00"),
+        ("2026-11-23T15:40:10Z", None, "2026-11-23T15:49:00+00:00"),
+        ("2026-11-23T15:49:50Z", "2026-11-23T15:49:55Z", "2026-11-23T15:49:50+00:00"),
+    ],
+)
+def test_an_end_is_past_by_any_clock_and_never_before_its_start(started: str, resolved: str | None, end: str) -> None:
+    """Alertmanager takes an end that is ahead of its clock as still firing, and refuses one before the start."""
+    data = page(started_at=started, resolved_at=resolved)["data"]
+    ended = alerts("incident.resolved", data, datetime(2026, 11, 23, 15, 50, tzinfo=UTC))
+    assert {alert["endsAt"] for alert in ended} == {end}
+
+
+def test_two_incidents_of_one_objective_are_two_alerts() -> None:
+    """One that is withdrawn may arrive after the one that replaces it, and must not end it."""
+    now = datetime(2026, 11, 23, 15, 50, tzinfo=UTC)
+    gone = alerts("incident.withdrawn", page(id="inc_old")["data"], now)
+    (fired,) = alerts("incident.opened", page(id="inc_new")["data"], now)
+    assert fired["labels"] not in [alert["labels"] for alert in gone]
 
 
 def test_group_labels_that_alertmanager_would_refuse_are_made_to_fit() -> None:
