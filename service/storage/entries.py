@@ -18,6 +18,7 @@ READ_BYTES = 8 << 20  # packed bytes of all partitions and read; each gives one 
 _STATUSES = text("SELECT * FROM partition_status ORDER BY topic, partition")
 
 # `partition_offsets` names every epoch of every partition, so new ones are found without a look at the ledger itself.
+# The bound on `first_offset` is one expression, so that the index begins there; an OR would read the epoch from its start.
 _ENTRIES = text(
     """
     WITH cursors AS (
@@ -34,7 +35,7 @@ _ENTRIES = text(
         FROM behind CROSS JOIN LATERAL (
             SELECT * FROM ledger
             WHERE ledger.topic = behind.topic AND ledger.partition = behind.partition AND ledger.epoch = behind.epoch
-              AND (behind.next_offset IS NULL OR ledger.first_offset >= behind.next_offset)
+              AND ledger.first_offset >= coalesce(behind.next_offset, 0)
             ORDER BY ledger.first_offset LIMIT :rows
         ) AS entry
     )

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from consumers.errors import DefinitionsMoved, LedgerUnavailable
 from consumers.ports import Entry, Partition, PartitionStatus, Position, SeriesKey
 from evaluators.slots import SlotCounts, concatenated
-from service.storage import admission
+from service.storage import admission, entries
 from service.storage.database import connect, create_engine, is_away
 from service.storage.entries import EpochName, LedgerBroken, entries_after
 from service.storage.ledger import PostgresLedger
@@ -431,3 +431,39 @@ async def test_a_snapshot_of_a_transaction_reads_a_whole_chain(engine: AsyncEngi
 
     async with engine.begin() as connection:
         assert len(await entries_after(connection, {})) == 2
+
+
+async def test_a_read_costs_what_is_new_and_not_what_was_read_before(engine: AsyncEngine) -> None:
+    """Each look touches the entries behind the cursors alone, however long the epoch has grown."""
+    await run(
+        engine,
+        "INSERT INTO ledger (topic, partition, epoch, first_offset, next_offset, counts, records, samples, dead, clock_us)"
+        " SELECT 'events', p, 0, n * 10, n * 10 + 10, '', 10, 10, 0, n FROM generate_series(0, 1) p, generate_series(0, 4999) n",
+    )
+    await run(
+        engine, "INSERT INTO partition_offsets (topic, partition, epoch, next_offset) VALUES ('events', 0, 0, 50000)"
+    )
+    await run(
+        engine, "INSERT INTO partition_offsets (topic, partition, epoch, next_offset) VALUES ('events', 1, 0, 50000)"
+    )
+    await run(engine, "ANALYZE ledger")
+    cursors = {"topics": ["events"] * 2, "partitions": [0, 1], "epochs": [0, 0], "offsets": [49_970, 49_990]}
+
+    (plan,) = await run(
+        engine,
+        f"EXPLAIN (ANALYZE, FORMAT JSON) {entries._ENTRIES.text}",
+        rows=entries.READ_ROWS,
+        bytes=entries.READ_BYTES,
+        **cursors,
+    )
+
+    assert touched(plan[0][0]["Plan"]) == 3 + 1
+
+
+def touched(node: dict[str, Any]) -> int:
+    """How many rows of the ledger the plan looked at, those that it then left out too."""
+    own = 0
+    if node.get("Relation Name") == "ledger":
+        looked_at = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+        own = round(looked_at * node["Actual Loops"])
+    return own + sum(touched(child) for child in node.get("Plans", []))
