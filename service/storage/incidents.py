@@ -200,17 +200,28 @@ async def told(connection: AsyncConnection, shard: int, changed: Collection[str]
     if held:
         unannounced = (incidents.c.state == "open") & incidents.c.announced.is_(None)
         chosen |= unannounced & (incidents.c.shard == shard)
-    last_seq = (
-        select(func.max(incident_events.c.seq)).where(incident_events.c.incident_id == incidents.c.id).scalar_subquery()
-    )
     query = (
-        select(incidents.c.id, incidents.c.state, incidents.c.announced, last_seq.label("last_seq"))
+        select(incidents.c.id, incidents.c.state, incidents.c.announced)
         .where(chosen)
         .order_by(incidents.c.id)
-        .with_for_update(of=incidents)
+        .with_for_update()
     )
-    rows = await connection.execute(query, {"ids": list(changed)})
-    return {row.id: Told(row.state, row.announced, row.last_seq or 0) for row in rows}
+    rows = (await connection.execute(query, {"ids": list(changed)})).all()
+    last_seqs = await _last_seqs(connection, [row.id for row in rows])
+    return {row.id: Told(row.state, row.announced, last_seqs.get(row.id, 0)) for row in rows}
+
+
+async def _last_seqs(connection: AsyncConnection, locked: Collection[str]) -> dict[str, int]:
+    """The last event of each incident whose row the caller holds the lock on.
+
+    A statement of its own: one that waits for the lock sees the timeline as it was before the wait.
+    """
+    if not locked:
+        return {}
+    events = incident_events.c
+    chosen = events.incident_id == func.any(cast(bindparam("ids"), ARRAY(Text)))
+    query = select(events.incident_id, func.max(events.seq).label("seq")).where(chosen).group_by(events.incident_id)
+    return {row.incident_id: row.seq for row in await connection.execute(query, {"ids": list(locked)})}
 
 
 async def holds_back(connection: AsyncConnection, shard: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -170,6 +171,38 @@ async def test_what_is_held_back_is_told_of_its_own_shard_only(database: AsyncEn
         assert await incidents.told(connection, 1, set(), held=False) == {}
         assert await incidents.holds_back(connection, 1)
         assert not await incidents.holds_back(connection, 3)
+
+
+async def test_a_tick_that_waits_for_a_note_adds_its_line_behind_it(database: AsyncEngine) -> None:
+    """Somebody writes while the evaluator wants the incident's row: both lines are there, in order."""
+    await put(database, BASE)
+
+    async def tick() -> None:
+        async with database.begin() as connection:
+            told = await incidents.told(connection, 1, {"inc_a"}, held=False)
+            line = NewEvent("inc_a", told["inc_a"].last_seq + 1, "resolved", T0 + S, {})
+            await incidents.add_events(connection, [line])
+
+    async with database.begin() as writing:
+        await incidents.note(writing, "inc_a", by="ada", words="on it")
+        ticking = asyncio.create_task(tick())
+        await waiting_for_a_lock(database)
+    await ticking
+
+    async with database.begin() as connection:
+        story = await incidents.one(connection, "inc_a")
+    assert story is not None
+    assert [(line.seq, line.type) for line in story.timeline] == [(1, "opened"), (2, "note"), (3, "resolved")]
+
+
+async def waiting_for_a_lock(database: AsyncEngine) -> None:
+    """Until a session of this database waits for one."""
+    statement = text("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+    async with asyncio.timeout(5):
+        while True:
+            async with database.begin() as connection:
+                if (await connection.execute(statement)).first() is not None:
+                    return
 
 
 async def test_a_notification_is_never_written_twice(database: AsyncEngine) -> None:
