@@ -42,7 +42,7 @@ def play(begin_us: int) -> tuple[Incident, ...]:
         Incident("checkout", "eu", begin_us + 5 * _SECOND_US, 150 * _SECOND_US, failing=0.92, surge=3.0),
         # Media spends what was left of its day: breached.
         Incident("media", "eu", begin_us + 8 * _SECOND_US, 100 * _SECOND_US, failing=0.55, surge=2.0),
-        _quiet(begin_us, 15 * _MINUTE_US),
+        _quiet(begin_us - _MINUTE_US, 16 * _MINUTE_US),
         # Search slows down a little later, and recovers by itself.
         Incident("search", "us", begin_us + 6 * _MINUTE_US, 3 * _MINUTE_US, failing=0.12),
     )
