@@ -24,7 +24,11 @@ BEHIND_US = 2 * durations.MINUTE
 """A partition further behind the front than this holds the others up."""
 
 SET_ASIDE_AFTER_US = 2 * durations.MINUTE
-"""Processing time that a partition may hold the others up."""
+"""Processing time that a partition may hold the others up without being read on."""
+
+LOOK_US = 10 * durations.SECOND
+"""The evaluator looks much more often. What a longer gap between two looks has more was its own downtime, in which
+nobody was waited for."""
 
 BLIND_AFTER_US = durations.MINUTE
 """Further behind the clock than this, we do not see what happens now."""
@@ -73,11 +77,42 @@ class Sighting:
     clock_us: int
 
 
-class Hold(NamedTuple):
-    """A partition holds the others up since this clock, at first by this much event time."""
+Place = tuple[int, int]
+"""An epoch of a partition and an offset in it."""
 
-    since_us: int
+
+class Read(NamedTuple):
+    """How far a partition was read: by the shard, and by ingest."""
+
+    reached: Place
+    committed: Place
+
+    def beyond(self, other: Read) -> bool:
+        """Somebody has read on since."""
+        return self.reached > other.reached or self.committed > other.committed
+
+
+class Hold(NamedTuple):
+    """A partition holds the others up: for so long since it was last read on, at first by this much event time.
+
+    `end` is where its log was known to end when the hold began: up to there it may take its time, as long as somebody
+    reads on. None: not known.
+    """
+
+    held_us: int
     gap_us: int
+    read: Read
+    end: Place | None
+
+    def later(self, now: Hold, elapsed_us: int) -> Hold | None:
+        """The hold after another look, where one that began `now` would be this; None: it has lasted too long."""
+        end = now.end if self.end is None or (now.end is not None and now.end[0] > self.end[0]) else self.end
+        if end is not None and self.read.reached < end and now.read.beyond(self.read):
+            return Hold(0, self.gap_us, now.read, end)
+        held_us = self.held_us + elapsed_us
+        if held_us < SET_ASIDE_AFTER_US:
+            return self._replace(held_us=held_us, end=end)
+        return now if now.gap_us <= self.gap_us - self.gap_us // _GAIN else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +120,9 @@ class Watermark:
     """Event time that every partition which is neither idle nor set aside has passed.
 
     Invariants: `overall_us` and each of `topics` never regress from one `observe` to the next and never pass the clock
-    given to it; the partition furthest ahead is never set aside. `blind` says in words why we do not see now.
+    given to it; the partition furthest ahead is never set aside, nor one that is read on towards the end that its log
+    had when it began to hold the others up. `blind` says in words why we do not see now; `observed_us` is the clock of
+    the last look.
     """
 
     overall_us: int | None = None
@@ -93,6 +130,7 @@ class Watermark:
     holds: Mapping[PartitionName, Hold] = field(default_factory=dict[PartitionName, Hold])
     aside: frozenset[PartitionName] = frozenset()
     blind: str | None = "nothing has been read yet"
+    observed_us: int | None = None
 
     @property
     def hold_resolves(self) -> bool:
@@ -116,7 +154,7 @@ class Watermark:
         parts = _parts(topics, reached, sightings, clock_us)
         front = max((time for part in parts if (time := part.stands_at_us) is not None), default=None)
         gaps = _gaps(parts, front)
-        aside, holds = self._settled(gaps, clock_us)
+        aside, holds = self._settled(parts, gaps, clock_us)
         counted = [part for part in parts if part.name not in aside]
         by_topic = dict(self.topics)
         for topic in sorted({part.name.topic for part in counted}):
@@ -125,26 +163,26 @@ class Watermark:
                 by_topic[topic] = max(time, by_topic.get(topic, time))
         overall = _overall(self.overall_us, {part.name.topic for part in counted}, by_topic)
         blind = _blind(parts, sightings.values(), aside, gaps, overall, clock_us)
-        return Watermark(
-            overall, {topic: by_topic[topic] for topic in topics if topic in by_topic}, holds, aside, blind
-        )
+        known = {topic: by_topic[topic] for topic in topics if topic in by_topic}
+        return Watermark(overall, known, holds, aside, blind, clock_us)
 
     def _settled(
-        self, gaps: Mapping[PartitionName, int], clock_us: int
+        self, parts: Iterable[_Part], gaps: Mapping[PartitionName, int], clock_us: int
     ) -> tuple[frozenset[PartitionName], dict[PartitionName, Hold]]:
-        """Who is set aside, and who holds the others up since when. Whoever has caught up is in neither."""
+        """Who is set aside, and who holds the others up for how long. Whoever has caught up is in neither."""
+        elapsed_us = 0 if self.observed_us is None else min(max(clock_us - self.observed_us, 0), LOOK_US)
         aside = {name for name in self.aside if name in gaps}
         holds: dict[PartitionName, Hold] = {}
-        for name, gap in gaps.items():
-            if name in aside:
+        for part in parts:
+            if part.name in aside or part.name not in gaps:
                 continue
-            hold = self.holds.get(name, Hold(clock_us, gap))
-            if clock_us - hold.since_us < SET_ASIDE_AFTER_US:
-                holds[name] = hold
-            elif gap <= hold.gap_us - hold.gap_us // _GAIN:
-                holds[name] = Hold(clock_us, gap)
+            now = Hold(0, gaps[part.name], part.read, part.end)
+            before = self.holds.get(part.name)
+            hold = now if before is None else before.later(now, elapsed_us)
+            if hold is None:
+                aside.add(part.name)
             else:
-                aside.add(name)
+                holds[part.name] = hold
         return frozenset(aside), holds
 
     def snapshot(self) -> bytes:
@@ -156,26 +194,36 @@ class Watermark:
                 [(name, hold) for name, hold in self.holds.items()],
                 sorted(self.aside),
                 self.blind,
+                self.observed_us,
             )
         )
 
     @classmethod
     def restore(cls, data: bytes) -> Watermark:
         """Inverse of `snapshot`. Raises msgspec.DecodeError (or its ValidationError) for anything else."""
-        overall, topics, holds, aside, blind = msgspec.msgpack.decode(data, type=_Packed)
-        return cls(overall, topics, dict(holds), frozenset(aside), blind)
+        overall, topics, holds, aside, blind, observed = msgspec.msgpack.decode(data, type=_Packed)
+        return cls(overall, topics, dict(holds), frozenset(aside), blind, observed)
 
 
-_Packed = tuple[int | None, dict[str, int], list[tuple[PartitionName, Hold]], list[PartitionName], str | None]
+_Packed = tuple[
+    int | None, dict[str, int], list[tuple[PartitionName, Hold]], list[PartitionName], str | None, int | None
+]
+
+_NOWHERE: Place = (-1, -1)
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A partition as far as the watermark cares: `idle_us` is the clock at which its end was seen, None if not idle."""
+    """A partition as far as the watermark cares: `idle_us` is the clock at which its end was seen, None if not idle.
+
+    `end` is where its log ends, as far as it was seen.
+    """
 
     name: PartitionName
     time_us: int | None
     idle_us: int | None
+    read: Read
+    end: Place | None = None
     sighted_us: int | None = None
     unread: bool = False
     behind_log: bool = False
@@ -201,11 +249,14 @@ def _part(
     name: PartitionName, reached: Reached | None, sighting: Sighting | None, newest_us: int, clock_us: int
 ) -> _Part:
     time_us = None if reached is None or reached.time_us is None else min(reached.time_us, clock_us)
+    at = _NOWHERE if reached is None else (reached.epoch, reached.offset)
     if sighting is None:
-        return _Part(name, time_us, None)
+        return _Part(name, time_us, None, Read(at, _NOWHERE))
     return _Part(
         name,
         time_us,
+        read=Read(at, (sighting.epoch, sighting.position)),
+        end=(sighting.epoch, max(sighting.position, sighting.high_watermark or 0)),
         idle_us=min(sighting.end_seen_us or 0, clock_us) if _idle(reached, sighting, newest_us) else None,
         sighted_us=sighting.clock_us,
         unread=_short_of(reached, sighting, sighting.position),

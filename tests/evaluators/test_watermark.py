@@ -11,6 +11,7 @@ from evaluators.watermark import (
     BEHIND_US,
     BLIND_AFTER_US,
     IDLE_WITHIN_US,
+    LOOK_US,
     QUIET_FOR_US,
     SET_ASIDE_AFTER_US,
     PartitionName,
@@ -24,6 +25,9 @@ MIN = 60 * S
 NOW = 1_764_000_000 * S
 P0, P1, P2 = (PartitionName("events", number) for number in range(3))
 AUDIT = PartitionName("audit", 0)
+
+LOOKS = range(NOW + LOOK_US, NOW + SET_ASIDE_AFTER_US + 1, LOOK_US)
+"""The clocks of the looks until a partition that holds the others up is set aside."""
 
 
 def busy(clock: int = NOW, *, position: int = 10, epoch: int = 1, high: int | None = None) -> Sighting:
@@ -150,6 +154,13 @@ class TestSetAside:
         reached = {P0: at(clock - S), P1: at(clock - S - behind)}
         return observe(reached, {P0: busy(clock), P1: end or busy(clock)}, before=before, clock=clock)
 
+    def wait(self, before: Watermark, until: int, behind: int) -> Watermark:
+        """Look after look up to a clock; events/1 stays so far behind and is not read on."""
+        assert before.observed_us is not None
+        for clock in (*range(before.observed_us + LOOK_US, until, LOOK_US), until):
+            before = self.later(before, clock, behind)
+        return before
+
     def test_a_partition_that_holds_the_others_for_long_is_set_aside(self) -> None:
         """
         events/0 |==================> now      <- watermark after 2 min
@@ -157,7 +168,7 @@ class TestSetAside:
         """
         held = self.held()
         assert (held.overall_us, held.hold_resolves) == (NOW - 5 * MIN, False)
-        almost = self.later(held, NOW + SET_ASIDE_AFTER_US - 1, 7 * MIN)
+        almost = self.wait(held, NOW + SET_ASIDE_AFTER_US - 1, 7 * MIN)
         assert not almost.aside
         then = NOW + SET_ASIDE_AFTER_US
         after = self.later(almost, then, 7 * MIN)
@@ -173,16 +184,16 @@ class TestSetAside:
     def test_a_partition_that_is_catching_up_is_given_more_time(self) -> None:
         """A backlog read at full speed would otherwise become late data, all of it."""
         before = self.later(Watermark(), NOW, 100 * MIN)
-        gaining = self.later(before, NOW + SET_ASIDE_AFTER_US, 75 * MIN)
+        gaining = self.wait(before, NOW + SET_ASIDE_AFTER_US, 75 * MIN)
         assert not gaining.aside
-        assert gaining.holds[P1] == (NOW + SET_ASIDE_AFTER_US, 75 * MIN)
-        stuck = self.later(gaining, NOW + 2 * SET_ASIDE_AFTER_US, 75 * MIN)
+        assert gaining.holds[P1][:2] == (0, 75 * MIN)
+        stuck = self.wait(gaining, NOW + 2 * SET_ASIDE_AFTER_US, 75 * MIN)
         assert stuck.aside == {P1}
 
     def test_a_partition_set_aside_comes_back_when_it_has_caught_up(self) -> None:
         """The watermark does not regress for it."""
         then = NOW + SET_ASIDE_AFTER_US
-        aside = self.later(self.held(), then, 7 * MIN)
+        aside = self.wait(self.held(), then, 7 * MIN)
         still = self.later(aside, then + S, BEHIND_US + 1)
         back = self.later(still, then + 2 * S, BEHIND_US)
         assert (still.aside, back.aside, back.overall_us) == ({P1}, frozenset(), still.overall_us)
@@ -190,15 +201,16 @@ class TestSetAside:
     def test_a_partition_set_aside_comes_back_when_it_turns_idle(self) -> None:
         """It was read to its end and has nothing old left to bring."""
         then = NOW + SET_ASIDE_AFTER_US
-        aside = self.later(self.held(), then, 7 * MIN)
+        aside = self.wait(self.held(), then, 7 * MIN)
         assert not self.later(aside, then + S, 7 * MIN, end=idle(then + S)).aside
 
     def test_a_partition_that_never_shows_a_usable_event_is_set_aside_too(self) -> None:
         """Nothing but bad records must not stop the rest."""
         sightings = {P0: busy(), P1: busy()}
         before = observe({P0: at(NOW), P1: at(None)}, sightings)
-        then = NOW + SET_ASIDE_AFTER_US
-        after = observe({P0: at(then), P1: at(None)}, {P0: busy(then), P1: busy(then)}, before=before, clock=then)
+        for then in LOOKS:
+            before = observe({P0: at(then), P1: at(None)}, {P0: busy(then), P1: busy(then)}, before=before, clock=then)
+        after, then = before, LOOKS[-1]
         assert (after.overall_us, after.blind) == (then, "partition events/1 set aside: it has no usable event")
 
     def test_a_topic_that_nobody_reads_is_set_aside(self) -> None:
@@ -206,16 +218,91 @@ class TestSetAside:
         topics = ("events", "audit")
         before = observe({P0: at(NOW)}, {P0: busy()}, topics=topics)
         assert (before.overall_us, before.blind) == (None, "topic audit has not been read yet")
-        then = NOW + SET_ASIDE_AFTER_US
-        after = observe({P0: at(then)}, {P0: busy(then)}, topics=topics, before=before, clock=then)
+        for then in LOOKS:
+            before = observe({P0: at(then)}, {P0: busy(then)}, topics=topics, before=before, clock=then)
+        after, then = before, LOOKS[-1]
         assert (after.overall_us, after.blind) == (then, "topic audit has not been read and is set aside")
 
     def test_what_is_gone_from_the_configuration_is_no_longer_set_aside(self) -> None:
         """The cause is gone with it."""
         then = NOW + SET_ASIDE_AFTER_US
-        aside = self.later(self.held(), then, 7 * MIN)
+        aside = self.wait(self.held(), then, 7 * MIN)
         after = observe({AUDIT: at(then)}, {AUDIT: busy(then)}, topics=("audit",), before=aside, clock=then)
         assert (after.aside, after.topics) == (frozenset(), {"audit": then})
+
+
+class TestReadOn:
+    """A partition whose backlog is being read is waited for."""
+
+    END = 10_000
+
+    def look(
+        self, before: Watermark, clock: int, *, reached: int, position: int = END, behind: int = 70 * MIN
+    ) -> Watermark:
+        """events/0 is up to date; events/1 was read so far, of a log that ends at END."""
+        return observe(
+            {P0: at(clock - S), P1: at(clock - behind, offset=reached)},
+            {P0: busy(clock), P1: busy(clock, position=position, high=self.END)},
+            before=before,
+            clock=clock,
+        )
+
+    def test_a_shard_that_reads_a_backlog_is_not_left_behind_by_its_own_watermark(self) -> None:
+        """All of it would become late data, and what lies beyond the horizon would never be folded."""
+        mark = Watermark()
+        for step in range(60):
+            mark = self.look(mark, NOW + step * LOOK_US, reached=step * 100)
+        assert (mark.aside, mark.blind) == (frozenset(), "evaluation is 1 h 10 min behind on events/1")
+
+    def test_a_worker_that_reads_a_backlog_is_waited_for_too(self) -> None:
+        """The shard has all that is committed, and ingest commits on."""
+        mark = Watermark()
+        for step in range(60):
+            mark = self.look(mark, NOW + step * LOOK_US, reached=step * 100, position=step * 100)
+        assert (mark.aside, mark.blind) == (frozenset(), "ingest is 1 h 10 min behind on events/1")
+
+    def test_a_backlog_that_nobody_reads_on_is_set_aside(self) -> None:
+        """A worker that hangs must not stop the rest."""
+        mark = Watermark()
+        for clock in (NOW, *LOOKS):
+            mark = self.look(mark, clock, reached=500)
+        assert mark.aside == {P1}
+
+    def test_the_end_that_counts_is_the_one_that_was_known_at_first(self) -> None:
+        """Events that come late stay late however fast they are read: their log has no backlog."""
+        mark = Watermark()
+        for step, clock in enumerate((NOW - LOOK_US, NOW, *LOOKS), start=1):
+            position = step * 100
+            mark = observe(
+                {P0: at(clock - S), P1: at(clock - 5 * MIN, offset=position)},
+                {P0: busy(clock), P1: busy(clock, position=position, high=position + 50)},
+                before=mark,
+                clock=clock,
+            )
+        assert mark.aside == {P1}
+
+    def test_the_time_in_which_the_evaluator_was_away_does_not_count(self) -> None:
+        """Nobody was waited for: the partition may well be read on at once."""
+        held = self.look(Watermark(), NOW, reached=500)
+        back = self.look(Watermark.restore(held.snapshot()), NOW + 7 * 60 * MIN, reached=500)
+        assert (back.aside, back.holds[P1].held_us) == (frozenset(), LOOK_US)
+
+    def test_a_clock_that_is_set_back_takes_nothing_off(self) -> None:
+        """Looks are counted forward only."""
+        held = self.look(self.look(Watermark(), NOW, reached=500), NOW + S, reached=500)
+        assert self.look(held, NOW - MIN, reached=500).holds[P1].held_us == S
+
+    def test_a_log_made_anew_has_an_end_of_its_own(self) -> None:
+        """Its backlog is read from its beginning."""
+        mark = self.look(Watermark(), NOW, reached=self.END, position=self.END)
+        for step, clock in enumerate(LOOKS):
+            mark = observe(
+                {P0: at(clock - S), P1: at(clock - 70 * MIN, offset=step, epoch=2)},
+                {P0: busy(clock), P1: busy(clock, position=step, high=self.END, epoch=2)},
+                before=mark,
+                clock=clock,
+            )
+        assert not mark.aside
 
 
 class TestBlind:
@@ -305,6 +392,42 @@ def test_somebody_is_always_left_to_decide(
         mark = observe(reached, sightings, before=mark, clock=clock, topics=TOPICS)
         known = {*reached, *sightings} | {PartitionName(topic, -1) for topic in TOPICS}
         assert mark.aside < known
+
+
+@given(histories, st.integers(1, 200), st.lists(st.integers(0, 60), min_size=20, max_size=40))
+def test_a_partition_that_is_read_on_towards_its_end_is_never_set_aside(
+    history: list[tuple[dict[PartitionName, Reached], dict[PartitionName, Sighting], int]],
+    step: int,
+    gaps_s: list[int],
+) -> None:
+    """Whatever went before, however far behind it is, and however long each look takes."""
+    mark = Watermark()
+    for reached, sightings, clock in history:
+        mark = observe(reached, sightings, before=mark, clock=clock, topics=TOPICS)
+    held = P1 not in mark.aside
+    clock, end = history[-1][2], 3 + step * (len(gaps_s) + 1)
+    for number, gap_s in enumerate(gaps_s, start=1):
+        clock += gap_s * S
+        mark = observe(
+            {P0: at(clock), P1: at(NOW - 60 * MIN, offset=5 + number * step, epoch=3)},
+            {P0: busy(clock), P1: busy(clock, position=5 + end, high=5 + end, epoch=3)},
+            before=mark,
+            clock=clock,
+        )
+        assert not held or P1 not in mark.aside
+
+
+@given(histories)
+def test_time_that_was_not_looked_at_never_sets_anybody_aside(
+    history: list[tuple[dict[PartitionName, Reached], dict[PartitionName, Sighting], int]],
+) -> None:
+    """One look after a pause of any length says no more than one after LOOK_US."""
+    mark = Watermark()
+    for reached, sightings, clock in history:
+        mark = observe(reached, sightings, before=mark, clock=clock, topics=TOPICS)
+        assert all(hold.held_us < SET_ASIDE_AFTER_US for hold in mark.holds.values())
+    looks = len(history) - 1
+    assert not mark.aside or looks * LOOK_US >= SET_ASIDE_AFTER_US
 
 
 @given(histories)
