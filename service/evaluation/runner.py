@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from evaluators import durations
 from service.errors import DependencyAway
 from service.evaluation.commit import Committer, Steps, no_steps
+from service.evaluation.expiry import Expiry
 from service.evaluation.leases import RENEW_EVERY_S, Leases
 from service.evaluation.loading import Loader
 from service.evaluation.reading import Read, Reader
@@ -30,6 +31,13 @@ POLL_S: Final = 0.5
 
 GATHER_S: Final = 0.02
 """Notices come in bursts, one per worker: their entries are read together."""
+
+EXPIRE_EVERY_S: Final = 60.0
+EXPIRE_AGAIN_S: Final = 0.5
+"""While there is more: a pile that a long outage left is gone in hours, and nobody notices."""
+
+EXPIRING_SHARD: Final = 0
+"""Whoever holds it lets things expire for all: the first one there is."""
 
 RETRY_S: Final = 1.0
 STOP_S: Final = 3.0
@@ -50,6 +58,7 @@ class EvaluationSettings:
     page_max_lag_us: int
     public_url: str
     checkpoint_every_us: int = CHECKPOINT_EVERY_US
+    expire_every_s: float = EXPIRE_EVERY_S
 
 
 class Evaluation:
@@ -74,6 +83,7 @@ class Evaluation:
         self._leases = Leases(database, owner)
         self._loader = Loader(database)
         self._reader = Reader(database)
+        self._expiry = Expiry(database)
         self._committer = Committer(database, settings.page_max_lag_us, settings.public_url, steps)
         self._shards: dict[int, Shard] = {}
         self._wake = asyncio.Event()
@@ -95,6 +105,7 @@ class Evaluation:
         tasks = [
             asyncio.create_task(self._keep_leases(), name="leases"),
             asyncio.create_task(self._rounds(), name="rounds"),
+            asyncio.create_task(self._keep_expiring(), name="expiry"),
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -126,6 +137,22 @@ class Evaluation:
                 if moved.gained or moved.lost:
                     self._wake.set()
             await _within(self._stopping, RENEW_EVERY_S)
+
+    async def _keep_expiring(self) -> None:
+        """Beside the rounds and outside their transactions: no tick waits for it."""
+        more = False
+        while not self._stopping.is_set():
+            await _within(self._stopping, EXPIRE_AGAIN_S if more else self._settings.expire_every_s)
+            try:
+                more = await self.expire()
+            except DependencyAway:
+                more = False  # the rounds meet the same and tell
+
+    async def expire(self) -> bool:
+        """A step of what is to expire, by one process of all; True where more may wait. Raises DependencyAway."""
+        if self._stopping.is_set() or EXPIRING_SHARD not in self._leases.held:
+            return False
+        return await self._expiry.step(self._clock())
 
     async def _rounds(self) -> None:
         while not self._stopping.is_set():
