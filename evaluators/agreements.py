@@ -108,14 +108,6 @@ class SilentCondition:
 
 
 @dataclass(frozen=True, slots=True)
-class BlindCondition:
-    """We have been unable to see for `after_us` of processing time; opens an incident of its own cause."""
-
-    after_us: int
-    severity: Severity
-
-
-@dataclass(frozen=True, slots=True)
 class BudgetRemainingCondition:
     """The share of budget left is below `below`."""
 
@@ -133,7 +125,7 @@ class ExhaustionCondition:
     view: View = "contractual"
 
 
-Condition = BurnRateCondition | SilentCondition | BlindCondition | BudgetRemainingCondition | ExhaustionCondition
+Condition = BurnRateCondition | SilentCondition | BudgetRemainingCondition | ExhaustionCondition
 
 
 @dataclass(frozen=True, slots=True)

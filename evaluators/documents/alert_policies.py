@@ -6,7 +6,6 @@ from typing import Final, get_args
 
 from evaluators.agreements import (
     AlertPolicy,
-    BlindCondition,
     BudgetRemainingCondition,
     BudgetShareCondition,
     BurnRateCondition,
@@ -20,8 +19,9 @@ from evaluators.agreements import (
 from evaluators.documents.fields import Field, Section
 from evaluators.durations import DAY, SECOND
 
-CONDITIONS: Final = ("burnRate", "silent", "blind", "budgetRemaining", "exhaustion")
-VIEWLESS: Final = frozenset({"silent", "blind"})
+CONDITIONS: Final = ("burnRate", "silent", "budgetRemaining", "exhaustion")
+LATER_CONDITIONS: Final = ("blind",)
+VIEWLESS: Final = frozenset({"silent"})
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
 VIEWS: Final[tuple[View, ...]] = get_args(View)
 SHORTEST: Final = SECOND
@@ -59,7 +59,7 @@ def _condition(field: Field) -> Condition | BudgetShareCondition | None:
     severity = section.need("severity", "page").choice(SEVERITIES, {"critical": "page", "warning": "ticket"})
     view_field = section.get("view")
     view = VIEWS[0] if view_field is None else view_field.choice(VIEWS)
-    kind = section.one_of(CONDITIONS, (), _EXAMPLE)
+    kind = section.one_of(CONDITIONS, LATER_CONDITIONS, _EXAMPLE)
     section.close()
     if kind is None:
         return None
@@ -78,8 +78,6 @@ def _inner(word: str, inner: Section, severity: Severity, view: View) -> Conditi
             return _burn_rate(inner, severity, view)
         case "silent":
             return SilentCondition(inner.need("after", "10m").duration(SHORTEST, LONGEST), severity)
-        case "blind":
-            return BlindCondition(inner.need("after", "5m").duration(SHORTEST, LONGEST), severity)
         case "budgetRemaining":
             below = inner.need("below", "0.1")
             share = below.number()

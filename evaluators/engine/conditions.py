@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from evaluators import durations
 from evaluators.agreements import (
-    BlindCondition,
     BudgetRemainingCondition,
     BurnRateCondition,
     Condition,
@@ -125,8 +124,6 @@ def describe(condition: Condition) -> Mapping[str, Any]:
             }
         case SilentCondition():
             return {"silent": durations.format(condition.after_us)}
-        case BlindCondition():
-            return {"blind": durations.format(condition.after_us)}
         case BudgetRemainingCondition():
             return {"budgetRemaining": condition.below, "view": condition.view}
         case ExhaustionCondition():

@@ -116,8 +116,6 @@ class Judgement:
         at_risk = np.zeros(quiet_us.shape, dtype=np.bool_)
         for place, condition in enumerate(self.plan.conditions):
             holds = self._holds(condition, ticks)
-            if holds is None:
-                continue
             held |= holds.astype(np.int64) << (place + CONDITION_SHIFT)
             if not isinstance(condition, SilentCondition):
                 at_risk |= holds
@@ -146,7 +144,7 @@ class Judgement:
 
     # ------------------------------------------------------------------------------------------------------- inside
 
-    def _holds(self, condition: Condition, ticks: Int64s) -> Bools | None:
+    def _holds(self, condition: Condition, ticks: Int64s) -> Bools:
         match condition:
             case BurnRateCondition():
                 return self._burns(condition)
@@ -158,8 +156,6 @@ class Judgement:
                 return promise.counted & (promise.allowed - promise.spent < condition.below * promise.allowed)
             case ExhaustionCondition():
                 return self._exhausts(condition)
-            case _:
-                return None  # blindness is about us, in processing time: whoever runs the engine knows
 
     def _seen_until(self, ticks: Int64s) -> Int64s:
         return ticks if self.hold_from_us is None else np.minimum(ticks, self.hold_from_us)

@@ -13,7 +13,6 @@ import msgspec
 import numpy as np
 
 from evaluators.agreements import (
-    BlindCondition,
     BudgetRemainingCondition,
     BurnRateCondition,
     CalendarPeriod,
@@ -50,7 +49,6 @@ _KINDS: Final[dict[str, type[Any]]] = {
         CalendarPeriod,
         BurnRateCondition,
         SilentCondition,
-        BlindCondition,
         BudgetRemainingCondition,
         ExhaustionCondition,
     )

@@ -171,7 +171,7 @@ def sentence(words: str | None) -> str:
     return words[0].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")
 
 
-def condition_words(condition: Mapping[str, object]) -> str:  # noqa: PLR0911 - one sentence a kind
+def condition_words(condition: Mapping[str, object]) -> str:
     """A condition as a page carries it, in words: `burn rate at or above 14.4x over 1h and 5m, contractual view`."""
     view = f", {condition['view']} view" if condition.get("view") else ""
     match condition:
@@ -183,8 +183,6 @@ def condition_words(condition: Mapping[str, object]) -> str:  # noqa: PLR0911 - 
             )
         case {"silent": after}:
             return f"no samples for {after}"
-        case {"blind": after}:
-            return f"unable to see for {after}"
         case {"budgetRemaining": int() | float() as below}:
             return f"error budget left below {share(below)}{view}"
         case {"exhaustion": within}:

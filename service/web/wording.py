@@ -7,7 +7,6 @@ from typing import Final
 
 from evaluators import durations
 from evaluators.agreements import (
-    BlindCondition,
     BudgetRemainingCondition,
     BurnRateCondition,
     Comparison,
@@ -93,9 +92,6 @@ def alert_line(condition: Condition, standing: Standing) -> AlertLine:
         case SilentCondition():
             asks = f"no samples for {_whole(condition.after_us)}"
             return AlertLine(condition.severity, asks, standing.data.value, standing.data is DataState.SILENT)
-        case BlindCondition():
-            asks = f"unable to see for {_whole(condition.after_us)}"
-            return AlertLine(condition.severity, asks, standing.data.value, standing.data is DataState.BLIND)
 
 
 def _burn_line(condition: BurnRateCondition, standing: Standing) -> AlertLine:

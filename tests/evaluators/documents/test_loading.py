@@ -9,7 +9,6 @@ from evaluators.agreements import (
     Agreement,
     AgreementType,
     AlertPolicy,
-    BlindCondition,
     BudgetRemainingCondition,
     BudgetShareCondition,
     BurnRateCondition,
@@ -78,7 +77,6 @@ spec:
     - {burnRate: {long: 1h, short: 5m, factor: 14.4}, severity: page}
     - {burnRate: {long: 6h, short: 30m, budgetShare: 0.05}, severity: page, view: experienced}
     - {silent: {after: 10m}, severity: ticket}
-    - {blind: {after: 5m}, severity: ticket}
     - {budgetRemaining: {below: 0.1}, severity: ticket}
     - {exhaustion: {within: 3d}, severity: ticket, view: contractual}
   minimum: {events: 10}
@@ -158,7 +156,6 @@ def test_an_alert_policy_is_read_whole() -> None:
             BurnRateCondition(HOUR, 5 * MINUTE, 14.4, "page"),
             BudgetShareCondition(6 * HOUR, 30 * MINUTE, 0.05, "page", "experienced"),
             SilentCondition(10 * MINUTE, "ticket"),
-            BlindCondition(5 * MINUTE, "ticket"),
             BudgetRemainingCondition(0.1, "ticket"),
             ExhaustionCondition(3 * DAY, "ticket"),
         ),

@@ -401,8 +401,9 @@ def problems(text: str) -> list[str]:
             "silent: {after: 10m}, ",
             "",
             "7:7: spec.conditions[1]",
-            "needs burnRate, silent, blind, budgetRemaining or exhaustion",
+            "needs burnRate, silent, budgetRemaining or exhaustion",
         ),
+        ("policy", "silent: {after: 10m}", "blind: {after: 5m}", "7:15: spec.conditions[1].blind", "not supported yet"),
         (
             "policy",
             "silent: {after: 10m}",

@@ -140,7 +140,6 @@ def test_a_runbook_on_the_web_is_linked_to() -> None:
     [
         ({"breached": True}, "the promise was broken: nothing of the error budget is left"),
         ({"silent": "10m"}, "no samples for 10m"),
-        ({"blind": "5m"}, "unable to see for 5m"),
         ({"budgetRemaining": 0.1, "view": "experienced"}, "error budget left below 10.0 %, experienced view"),
         ({"exhaustion": "3d", "view": "contractual"}, "error budget gone within 3d, contractual view"),
         ({"odd": 1}, "odd 1"),
