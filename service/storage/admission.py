@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,8 +55,16 @@ class Groups:
         found = self.ids.get(key)
         return self.ids.get(OTHER_KEY) if found is None and self.full else found
 
+    @property
+    def admitted(self) -> int:
+        """How many count towards the bound."""
+        return len(self.ids) - (OTHER_KEY in self.ids)
+
 
 Known = dict[int, Groups]
+
+Fresh = dict[tuple[int, str], dict[str, str]]
+"""Rows to be made: (indicator, key) -> labels."""
 
 
 class Admission:
@@ -141,33 +149,40 @@ async def _admit(connection: AsyncConnection, missing: Collection[SeriesKey]) ->
     learned: Known = {indicator: Groups() for indicator in ids}
     for row in await connection.execute(_KNOWN, {"ids": ids}):
         learned[row.indicator_id].ids[row.label_key] = row.id
-    fresh: dict[tuple[int, str], dict[str, str]] = {}
-    for key in missing:
-        _plan(indicators[key.indicator_id], learned[key.indicator_id], key, fresh)
+    fresh = _planned(indicators, learned, missing)
     if fresh:
         await _insert(connection, fresh, learned)
     return learned
 
 
-def _plan(indicator: Any, groups: Groups, key: SeriesKey, fresh: dict[tuple[int, str], dict[str, str]]) -> None:
-    """Put down the row that has to be made for this key, if any."""
-    name = _key(key.labels)
-    if name in groups.ids or (indicator.id, name) in fresh:
-        return
-    admitted = sum(1 for known in groups.ids if known != OTHER_KEY)
-    admitted += sum(1 for owner, planned in fresh if owner == indicator.id and planned != OTHER_KEY)
-    if indicator.group_by and name != OTHER_KEY and admitted >= indicator.group_bound:
-        groups.full = True
-        name = OTHER_KEY
-    if name in groups.ids:
-        return
-    values = (OTHER_VALUE,) * len(indicator.group_by) if name == OTHER_KEY else key.labels
-    fresh[indicator.id, name] = {label: shown(value) for label, value in zip(indicator.group_by, values, strict=True)}
+def _planned(indicators: Mapping[int, Any], known: Known, missing: Iterable[SeriesKey]) -> Fresh:
+    """The rows that have to be made for these keys; `known` is told where no further one is admitted.
+
+    One pass: thousands of groups may come at once, and the transaction is open.
+    """
+    fresh: Fresh = {}
+    room = {owner: row.group_bound - known[owner].admitted for owner, row in indicators.items() if row.group_by}
+    for key in missing:
+        owner, name = key.indicator_id, _key(key.labels)
+        if name in known[owner].ids or (owner, name) in fresh:
+            continue
+        if name != OTHER_KEY and owner in room:
+            if room[owner] > 0:
+                room[owner] -= 1
+            else:
+                known[owner].full, name = True, OTHER_KEY
+        if name not in known[owner].ids and (owner, name) not in fresh:
+            fresh[owner, name] = _labels(indicators[owner].group_by, key, name)
+    return fresh
 
 
-async def _insert(
-    connection: AsyncConnection, fresh: Mapping[tuple[int, str], Mapping[str, str]], learned: Known
-) -> None:
+def _labels(group_by: Sequence[str], key: SeriesKey, name: str) -> dict[str, str]:
+    """The labels of a row as people see them."""
+    values = (OTHER_VALUE,) * len(group_by) if name == OTHER_KEY else key.labels
+    return {label: shown(value) for label, value in zip(group_by, values, strict=True)}
+
+
+async def _insert(connection: AsyncConnection, fresh: Fresh, learned: Known) -> None:
     made = await connection.execute(
         _ADMIT,
         {
