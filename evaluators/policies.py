@@ -53,6 +53,12 @@ class ResolvedPolicy:
     conditions: tuple[Condition, ...]
     minimum: Minimum
 
+    @property
+    def windows(self) -> tuple[int, ...]:
+        """The lengths that burn-rate conditions look at, ascending."""
+        burning = [each for each in self.conditions if isinstance(each, BurnRateCondition)]
+        return tuple(sorted({length for each in burning for length in (each.long_us, each.short_us)}))
+
 
 def resolve(
     objective: Objective,

@@ -55,9 +55,7 @@ class Plan:
         """`windows` are the names of those that are shown whatever the policy says."""
         conditions = policy.conditions[:MOST_CONDITIONS]
         named = {_whole(durations.parse(name), slot_us) for name in windows}
-        for condition in conditions:
-            if isinstance(condition, BurnRateCondition):
-                named |= {_whole(condition.long_us, slot_us), _whole(condition.short_us, slot_us)}
+        named |= {_whole(length, slot_us) for length in policy.windows}
         every = named | {FORECAST_WINDOW}
         if isinstance(period, RollingPeriod):
             length = period.length_us

@@ -3,8 +3,8 @@
 What the same counts say does not depend on how they were cut into folds and advances, as far as late data lies within
 `timeline.HORIZON` of the tick: there the fold is run again. Older late data corrects every sum that still spans it, and the
 fold is resumed at the horizon. A changed target, policy or name of a series takes effect with the next tick, for the whole
-period (one budget sum per version is not kept yet); its slots carry on. A longer period starts with what was kept for the
-shorter one: rebuild from the store to have all of it. Rows of series that are not defined are left out once the tick
+period (one budget sum per version is not kept yet); its slots carry on. Another period, or windows that were not summed
+before, start with what was kept for the others: rebuild from the store to have all of it. Rows of series that are not defined are left out once the tick
 reaches them: load them from the store when the series is defined.
 """
 
@@ -16,15 +16,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from evaluators import calendars
+from evaluators import calendars, durations
 from evaluators.agreements import CalendarPeriod, Period
-from evaluators.durations import DAY
 from evaluators.engine import snapshots
 from evaluators.engine.block import Block, Changes, Rows, retired
-from evaluators.engine.conditions import Plan
+from evaluators.engine.conditions import FORECAST_WINDOW, Plan
 from evaluators.engine.pending import Pending
 from evaluators.engine.specs import Advance, SeriesSpec
-from evaluators.engine.timeline import HORIZON, Timeline
+from evaluators.engine.timeline import HORIZON, PERIODS_KEPT, Timeline
 from evaluators.engine.tracks import Track
 from evaluators.incidents import IncidentChange
 from evaluators.policies import ResolvedPolicy
@@ -68,8 +67,9 @@ class ShardEngine:
         """The earliest time that sums reach back to: from here on `load` must be given the stored slots."""
         if self.evaluated_until_us is None:
             return None
+        shown = [durations.parse(name) for name in self.windows]
         return min(
-            (_reach(spec.period, self.evaluated_until_us) for spec in self.specs), default=self.evaluated_until_us
+            (_reach(spec, shown, self.evaluated_until_us) for spec in self.specs), default=self.evaluated_until_us
         )
 
     def _arrange(self, now_us: int) -> None:
@@ -382,14 +382,19 @@ def _no_rows(key: Key) -> Rows:
     return Rows(nothing, nothing, np.zeros((4 if key[2] else 2, 0), dtype=np.int64))
 
 
-def _reach(period: Period, now_us: int) -> int:
-    """How far back a series' sums go; calendar periods need their predecessor for its total, and its for the horizon."""
-    if isinstance(period, CalendarPeriod):
-        start_us = now_us
-        for _ in range(3):
-            start_us = calendars.bounds(period, start_us - 1)[0]
-        return start_us
-    return now_us - max(period.length_us, 3 * DAY) - HORIZON - calendars.COARSE_STEP
+def _reach(spec: SeriesSpec, shown: Sequence[int], now_us: int) -> int:
+    """How far back a series' sums go: its period, and every window, which may be longer.
+
+    Calendar periods need their predecessor for its total, and its for the horizon.
+    """
+    windows = [*shown, *spec.policy.windows, FORECAST_WINDOW]
+    start_us = now_us
+    if isinstance(spec.period, CalendarPeriod):
+        for _ in range(PERIODS_KEPT):
+            start_us = calendars.bounds(spec.period, start_us - 1)[0]
+    else:
+        windows.append(spec.period.length_us)
+    return min(start_us, now_us - max(windows) - HORIZON - calendars.COARSE_STEP)
 
 
 def _blinded(block: Any) -> Any:

@@ -32,44 +32,51 @@ class Tick:
 
     clock_us: int
     advance: Advance | None
-    late: int
     halted: bool = False
 
     @property
     def changed(self) -> bool:
-        """Whether it must be written now."""
+        """Whether it must be written now. Late samples that change nothing that was told wait for the next tick: they may
+        trickle in all the time, and a write is of everything that is shown.
+        """
         found = self.advance
-        return bool(self.late) or (
-            found is not None and bool(found.ticks or found.incidents or found.verdicts or found.restated)
-        )
+        return found is not None and bool(found.ticks or found.incidents or found.verdicts or found.restated)
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What an engine's sums are made for: the period of each series evaluated, and all series that had a row then."""
+    """What an engine's sums are made for: of each series evaluated its period, in words, and the windows of its policy;
+    and all series that had a row then.
+    """
 
-    periods: Mapping[int, str]
+    sums: Mapping[int, tuple[str, frozenset[int]]]
     known: frozenset[int]
 
     @classmethod
     def of(cls, found: Specs) -> Shape:
         """Of an engine that has these specs defined."""
-        return cls({spec.identity.series_id: repr(spec.period) for spec in found.specs}, frozenset(found.shard_of))
+        return cls(
+            {spec.identity.series_id: (repr(spec.period), frozenset(spec.policy.windows)) for spec in found.specs},
+            frozenset(found.shard_of),
+        )
 
     def holds(self, found: Specs) -> bool:
         """Whether such an engine can carry on with `found`.
 
-        It cannot where a series needs slots that it has not kept: one with another period, and one that was counted in
-        before without being evaluated. A series that came later begins with its first counts.
+        It cannot where a series needs slots that it has not kept: one with another period or with windows that were not
+        summed, and one that was counted in before without being evaluated. A series that came later begins with its
+        first counts.
         """
-        return all(
-            self.periods.get(spec.identity.series_id) == repr(spec.period) or spec.identity.series_id not in self.known
-            for spec in found.specs
-        )
+        return all(spec.identity.series_id not in self.known or self._sums(spec) for spec in found.specs)
+
+    def _sums(self, spec: SeriesSpec) -> bool:
+        period, windows = self.sums.get(spec.identity.series_id, ("", frozenset()))
+        return period == repr(spec.period) and windows.issuperset(spec.policy.windows)
 
 
 class Shard:
-    """Not for several tasks at once. `specs` are what the engine has defined, all of this shard.
+    """Not for several tasks at once. `specs` are what the engine has defined, all of this shard; `late_samples` are those
+    among what was folded since the last commit.
 
     Thrown away at the first doubt whether what it did was written: the database is the truth.
     """
@@ -82,6 +89,7 @@ class Shard:
         self.cursors: dict[EpochName, Cursor] = dict(row.cursors)
         self.specs: dict[int, SeriesSpec] = {}
         self.holds_back = False
+        self.late_samples = 0
         self.checkpointed_us = 0
         self.first_slot: int | None = None
         self._slot_us = slot_us
@@ -131,8 +139,8 @@ class Shard:
         """Where its reading goes on."""
         return {name: cursor.next_offset for name, cursor in self.cursors.items()}
 
-    def fold(self, entries: Iterable[tuple[LedgerEntry, SlotCounts]]) -> int:
-        """Fold what lies behind the cursors; the counts are this shard's part of each entry. Returns late samples.
+    def fold(self, entries: Iterable[tuple[LedgerEntry, SlotCounts]]) -> None:
+        """Fold what lies behind the cursors; the counts are this shard's part of each entry.
 
         Raises LedgerBroken where something between is missing.
         """
@@ -141,11 +149,11 @@ class Shard:
             if self._pass_over(entry) and len(counts):
                 fresh.append(counts)
         if not fresh:
-            return 0
+            return
         merged = concatenated(fresh).merged()
         self.note_first(merged)
         self._unsaved.append(merged)
-        return self.engine.fold(merged)
+        self.late_samples += self.engine.fold(merged)
 
     def note_first(self, counts: SlotCounts) -> None:
         """Counts that the first tick may lie at."""
@@ -186,16 +194,16 @@ class Shard:
                 newest[partition] = Reached(sighting.epoch, sighting.position, None)
         return newest
 
-    def advance(self, clock_us: int, lateness_us: int, late: int) -> Tick:
+    def advance(self, clock_us: int, lateness_us: int) -> Tick:
         """Evaluate what the watermark has passed, up to where other definitions come into force."""
         until_us = self.watermark.overall_us
         if until_us is None:
-            return Tick(clock_us, None, late)
+            return Tick(clock_us, None)
         changes_us = self._found.changes_at_us if self._found else None
         if changes_us is not None:
             until_us = min(until_us, -(-changes_us // self._slot_us) * self._slot_us + lateness_us)
         done = self.engine.advance(until_us, lateness_us=lateness_us, hold_resolves=self.watermark.hold_resolves)
-        return Tick(clock_us, done, late, halted=bool(done.ticks) and until_us != self.watermark.overall_us)
+        return Tick(clock_us, done, halted=bool(done.ticks) and until_us != self.watermark.overall_us)
 
     def due(self, tick: Tick, standings_every_us: int) -> bool:
         """Whether to write now: something changed, too much waits, or what is shown grows old."""
@@ -238,6 +246,7 @@ class Shard:
     def committed(self, clock_us: int, *, holds_back: bool) -> None:
         """All that `row`, `unsaved` and `standings` gave is written."""
         self.tick_seq += 1
+        self.late_samples = 0
         self._unsaved.clear()
         self._moved.clear()
         self._blind_written = self.watermark.blind
@@ -258,13 +267,16 @@ def unpacked_state(state: bytes) -> tuple[bytes, Watermark]:
 
 def packed_checkpoint(shape: Shape, engine: bytes) -> bytes:
     """A snapshot of the engine, with what it is good for."""
-    return msgspec.msgpack.encode((shape.periods, sorted(shape.known), engine))
+    return msgspec.msgpack.encode((shape.sums, sorted(shape.known), engine))
 
 
 def unpacked_checkpoint(state: bytes) -> tuple[Shape, bytes]:
     """Inverse of `packed_checkpoint`. Raises msgspec.DecodeError."""
-    periods, known, engine = msgspec.msgpack.decode(state, type=tuple[dict[int, str], list[int], bytes])
-    return Shape(periods, frozenset(known)), engine
+    sums, known, engine = msgspec.msgpack.decode(state, type=_Checkpoint)
+    return Shape(sums, frozenset(known)), engine
+
+
+_Checkpoint = tuple[dict[int, tuple[str, frozenset[int]]], list[int], bytes]
 
 
 def _name(status: PartitionStatus) -> PartitionName:
