@@ -213,14 +213,15 @@ class Evaluation:
         if not await self._loader.refresh(shard, read.revision, found.series_of(number)):
             del self._shards[number]
             return True
-        late = await asyncio.to_thread(shard.fold, found.of(number))
+        await asyncio.to_thread(shard.fold, found.of(number))
         await self._steps("folded")
         clock_us = self._clock()
         shard.look(self._settings.topics, read.statuses, clock_us)
         await self._loader.begin(shard)
-        tick = await asyncio.to_thread(shard.advance, clock_us, self._settings.lateness_us, late)
+        tick = await asyncio.to_thread(shard.advance, clock_us, self._settings.lateness_us)
         await self._steps("advanced")
         if shard.due(tick, STANDINGS_EVERY_US):
+            late = shard.late_samples
             await self._committer.commit(shard, tick)
             self._telemetry.tick_duration.observe((self._clock() - begun_us) / durations.SECOND)
             self._telemetry.late_samples.inc(late)

@@ -166,6 +166,27 @@ async def test_late_data_withdraws_an_incident_and_takes_the_page_back(world: Wo
     assert ("gold", "availability", "late_data") in [tuple(row) for row in restated]
 
 
+async def test_late_samples_that_change_no_verdict_are_written_with_the_next_tick(world: World) -> None:
+    """A trickle of them must not write all that is shown twice a second; none is lost, and all are told of."""
+    evaluation = world.evaluation()
+    await minute_by_minute(world, evaluation, range(3))
+    (before,) = await world.rows("SELECT sum(tick_seq) AS ticks FROM shards")
+    for _ in range(8):
+        world.clock_us += S // 2
+        await world.ingest([Counted(60, 10)], until_s=179)
+        await world.report()
+        await settle(evaluation)
+    (meanwhile,) = await world.rows("SELECT sum(tick_seq) AS ticks FROM shards")
+    told_before = evaluation._telemetry.late_samples._value.get()
+    world.clock_us = START + 240 * S
+    await world.ingest(traffic(180, 240))
+    await world.report()
+    await settle(evaluation)
+    assert meanwhile.ticks == before.ticks
+    assert evaluation._telemetry.late_samples._value.get() - told_before == 80
+    assert int((await world.slots()).total.sum()) == 4 * 600 + 80
+
+
 async def test_a_catch_up_pages_only_for_what_is_still_open_near_the_clock(world: World) -> None:
     """A day of history with an outage in it, then one that goes on now."""
     evaluation = world.evaluation()
