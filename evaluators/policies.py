@@ -25,6 +25,9 @@ from evaluators.durations import MINUTE
 
 DEFAULT_POLICY: Final = "burn-rate"
 
+MOST_CONDITIONS: Final = 56
+"""Of one objective, over all its policies: one int64 holds verdict, data state and a bit for each condition."""
+
 _TABLE: Final[tuple[tuple[float, int, Severity], ...]] = (
     # factor, period / long window: at 30 d that is 1 h, 6 h, 1 d and 3 d, for 2, 5, 10 and 10 % of the budget
     (14.4, 720, "page"),

@@ -18,6 +18,7 @@ from evaluators.agreements import (
 )
 from evaluators.documents.fields import Field, Section
 from evaluators.durations import DAY, SECOND
+from evaluators.policies import MOST_CONDITIONS
 
 CONDITIONS: Final = ("burnRate", "silent", "budgetRemaining", "exhaustion")
 LATER_CONDITIONS: Final = ("blind",)
@@ -27,11 +28,15 @@ VIEWS: Final[tuple[View, ...]] = get_args(View)
 SHORTEST: Final = SECOND
 LONGEST: Final = 366 * DAY
 _MOST_EVENTS: Final = 10**12
+_FEWER: Final = "keep those that somebody acts on"
 _EXAMPLE: Final = "[{burnRate: {long: 1h, short: 5m, factor: 14.4}, severity: page}]"
 
 
 def read(name: str, spec: Section) -> AlertPolicy:
-    conditions = [_condition(each) for each in spec.need("conditions", _EXAMPLE).items(_EXAMPLE)]
+    field = spec.need("conditions", _EXAMPLE)
+    conditions = [_condition(each) for each in field.items(_EXAMPLE)]
+    if len(conditions) > MOST_CONDITIONS:
+        field.error(f"holds {len(conditions)} conditions, of which {MOST_CONDITIONS} could be evaluated", _FEWER)
     minimum = spec.get("minimum")
     notify = spec.get("notify")
     policy = AlertPolicy(

@@ -12,7 +12,7 @@ from evaluators.documents.fields import closest
 from evaluators.documents.loading import Sourced
 from evaluators.documents.problems import Level, Problem
 from evaluators.documents.tree import Place, shown
-from evaluators.policies import DEFAULT_POLICY
+from evaluators.policies import DEFAULT_POLICY, MOST_CONDITIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,7 @@ def _alert_problems(
     if resolvable:
         yield from _unheard(at, path, agreement, objective, known)
         yield from _differing_minimums(at, path, objective, known)
+        yield from _too_many(at, path, objective, known)
 
 
 def _unfireable(at: Sourced[Document], path: str, objective: Objective, policy: AlertPolicy) -> Iterator[Problem]:
@@ -116,6 +117,16 @@ def _differing_minimums(at: Sourced[Document], path: str, objective: Objective, 
     if len(minimums) > 1:
         message = "its alert policies have different minimums: the least of each number counts"
         yield _problem(at, f"{path}.alerts", message, "give them the same", "warning")
+
+
+def _too_many(at: Sourced[Document], path: str, objective: Objective, known: Known) -> Iterator[Problem]:
+    period_us = calendars.nominal_length(objective.period)
+    policy, _ = policies.resolve(objective, known.policies, period_us, slot_us=1, notify=())
+    if len(policy.conditions) > MOST_CONDITIONS:
+        message = (
+            f"its alert policies have {len(policy.conditions)} conditions: at most {MOST_CONDITIONS} are evaluated"
+        )
+        yield _problem(at, f"{path}.alerts", message, "name fewer policies")
 
 
 def _pinned_groups(at: Sourced[Document], path: str, objective: Objective) -> Iterator[Problem]:

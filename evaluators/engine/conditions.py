@@ -19,14 +19,11 @@ from evaluators.agreements import (
     SilentCondition,
 )
 from evaluators.durations import HOUR
-from evaluators.policies import ResolvedPolicy
+from evaluators.policies import MOST_CONDITIONS, ResolvedPolicy
 
 FORECAST_WINDOW: Final = 6 * HOUR
 KNOT_PART: Final = 30
 """The forecast of a rolling period knows exactly what rolls off within the next thirtieth of it."""
-
-MOST_CONDITIONS: Final = 56
-"""One int64 holds verdict, data state and a bit for each condition; what a policy has beyond that is not evaluated."""
 
 # The code of a (tick, series): verdict + 1 in two bits, silent, breached, then a bit for each condition.
 VERDICT_BITS: Final = 3
@@ -53,7 +50,7 @@ class Plan:
     @classmethod
     def of(cls, period: Period, policy: ResolvedPolicy, windows: Sequence[str], slot_us: int) -> Plan:
         """`windows` are the names of those that are shown whatever the policy says."""
-        conditions = policy.conditions[:MOST_CONDITIONS]
+        conditions = policy.conditions[:MOST_CONDITIONS]  # documents with more are refused
         named = {_whole(durations.parse(name), slot_us) for name in windows}
         named |= {_whole(length, slot_us) for length in policy.windows}
         every = named | {FORECAST_WINDOW}
