@@ -42,11 +42,13 @@ class Entries:
 class Read:
     """What one read brought, by shard.
 
-    `statuses` were read before the entries: a cursor that has passed these has everything that those speak of.
+    `statuses` and `ends` (of each epoch, as committed) were read before the entries: a cursor that has passed these has
+    everything that those speak of.
     """
 
     revision: int
     statuses: Sequence[PartitionStatus]
+    ends: Mapping[EpochName, int]
     by_shard: Mapping[int, Entries]
 
     @property
@@ -73,11 +75,12 @@ class Reader:
             async with self._database.begin() as connection:
                 revision, _ = await evaluation.revision(connection)
                 statuses = await entries.statuses(connection)
+                ends = await entries.ends(connection)
                 for offsets, together in _standing_together(shards):
                     found = await entries.entries_after(connection, offsets)
                     owners = [await self._owners_of(connection, entry.counts.series) for entry in found]
                     by_shard.update(dict.fromkeys(together, Entries(found, owners)))
-        return Read(revision, statuses, by_shard)
+        return Read(revision, statuses, ends, by_shard)
 
     async def _owners_of(self, connection: AsyncConnection, series: Int64s) -> Int64s:
         """The shard of each series. A series without a row cannot be in the ledger: raises LedgerBroken."""

@@ -216,7 +216,7 @@ class Evaluation:
         await asyncio.to_thread(shard.fold, found.of(number))
         await self._steps("folded")
         clock_us = self._clock()
-        shard.look(self._settings.topics, read.statuses, clock_us)
+        shard.look(self._settings.topics, read.statuses, read.ends, clock_us)
         await self._loader.begin(shard)
         tick = await asyncio.to_thread(shard.advance, clock_us, self._settings.lateness_us)
         await self._steps("advanced")

@@ -175,24 +175,51 @@ class Shard:
         self._moved.add(entry.name)
         return True
 
-    def look(self, topics: Collection[str], statuses: Sequence[PartitionStatus], clock_us: int) -> None:
-        """Where the watermark is now. `statuses` were read before the entries that were folded last."""
+    def look(
+        self,
+        topics: Collection[str],
+        statuses: Sequence[PartitionStatus],
+        ends: Mapping[EpochName, int],
+        clock_us: int,
+    ) -> None:
+        """Where the watermark is now. `statuses` and `ends` were read before the entries that were folded last."""
+        self._forget(ends)
         sightings = {_name(status): _sighting(status) for status in statuses}
         self.watermark = self.watermark.observe(
-            topics=topics, reached=self._reached(sightings), sightings=sightings, clock_us=clock_us
+            topics=topics, reached=self._reached(sightings, ends), sightings=sightings, clock_us=clock_us
         )
 
-    def _reached(self, sightings: Mapping[PartitionName, Sighting]) -> dict[PartitionName, Reached]:
-        """The newest epoch of each partition. One that was sighted while nothing of it is in the ledger is reached."""
-        newest: dict[PartitionName, Reached] = {}
-        for name, cursor in self.cursors.items():
-            partition = PartitionName(name.topic, name.partition)
-            if partition not in newest or newest[partition].epoch < name.epoch:
-                newest[partition] = Reached(name.epoch, cursor.next_offset, cursor.time_us)
+    def _forget(self, ends: Mapping[EpochName, int]) -> None:
+        """Drop cursors of epochs that have expired: shards whose cursors differ are not read for together."""
+        newest: dict[PartitionName, int] = {}
+        for name in ends:
+            newest[_partition(name)] = max(name.epoch, newest.get(_partition(name), name.epoch))
+        for name in [name for name in self.cursors if name not in ends]:
+            if name.epoch < newest.get(_partition(name), name.epoch):
+                del self.cursors[name]
+                self._moved.discard(name)
+
+    def _reached(
+        self, sightings: Mapping[PartitionName, Sighting], ends: Mapping[EpochName, int]
+    ) -> dict[PartitionName, Reached]:
+        """Each partition's newest epoch, but an older one while entries of it wait: they would come late otherwise.
+
+        An epoch that was sighted while nothing of it is in the ledger is reached.
+        """
+        reached: dict[PartitionName, Reached] = {}
+        waiting: set[PartitionName] = set()
+        for name, cursor in sorted(self.cursors.items(), key=lambda each: each[0]):
+            partition = _partition(name)
+            if partition not in waiting:
+                reached[partition] = Reached(name.epoch, cursor.next_offset, cursor.time_us)
+            if cursor.next_offset < ends.get(name, cursor.next_offset):
+                waiting.add(partition)
         for partition, sighting in sightings.items():
-            if partition not in newest or newest[partition].epoch < sighting.epoch:
-                newest[partition] = Reached(sighting.epoch, sighting.position, None)
-        return newest
+            if partition in waiting:
+                continue
+            if partition not in reached or reached[partition].epoch < sighting.epoch:
+                reached[partition] = Reached(sighting.epoch, sighting.position, None)
+        return reached
 
     def advance(self, clock_us: int, lateness_us: int) -> Tick:
         """Evaluate what the watermark has passed, up to where other definitions come into force."""
@@ -277,6 +304,10 @@ def unpacked_checkpoint(state: bytes) -> tuple[Shape, bytes]:
 
 
 _Checkpoint = tuple[dict[int, tuple[str, frozenset[int]]], list[int], bytes]
+
+
+def _partition(name: EpochName) -> PartitionName:
+    return PartitionName(name.topic, name.partition)
 
 
 def _name(status: PartitionStatus) -> PartitionName:

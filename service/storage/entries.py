@@ -16,6 +16,7 @@ READ_ROWS = 200  # entries of one partition and read
 READ_BYTES = 8 << 20  # packed bytes of all partitions and read; each gives one entry at least
 
 _STATUSES = text("SELECT * FROM partition_status ORDER BY topic, partition")
+_ENDS = text("SELECT topic, partition, epoch, next_offset FROM partition_offsets")
 
 # `partition_offsets` names every epoch of every partition, so new ones are found without a look at the ledger itself.
 # The bound on `first_offset` is one expression, so that the index begins there; an OR would read the epoch from its start.
@@ -89,6 +90,11 @@ async def statuses(connection: AsyncConnection) -> Sequence[PartitionStatus]:
         )
         for row in await connection.execute(_STATUSES)
     ]
+
+
+async def ends(connection: AsyncConnection) -> Mapping[EpochName, int]:
+    """How far each epoch of each partition is committed; epochs that were forgotten are absent."""
+    return {EpochName(row.topic, row.partition, row.epoch): row.next_offset for row in await connection.execute(_ENDS)}
 
 
 async def entries_after(
