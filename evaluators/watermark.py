@@ -30,6 +30,9 @@ LOOK_US = 10 * durations.SECOND
 """The evaluator looks much more often. What a longer gap between two looks has more was its own downtime, in which
 nobody was waited for."""
 
+GONE_AFTER_US = 5 * durations.MINUTE
+"""Somebody reports on every partition that there is, whichever worker dies, within a rebalance: well below this."""
+
 BLIND_AFTER_US = durations.MINUTE
 """Further behind the clock than this, we do not see what happens now."""
 
@@ -122,7 +125,7 @@ class Watermark:
     Invariants: `overall_us` and each of `topics` never regress from one `observe` to the next and never pass the clock
     given to it; the partition furthest ahead is never set aside, nor one that is read on towards the end that its log
     had when it began to hold the others up. `blind` says in words why we do not see now; `observed_us` is the clock of
-    the last look.
+    the last look. `gone` are the partitions that their topic seems to have no longer: nobody waits for them.
     """
 
     overall_us: int | None = None
@@ -131,6 +134,7 @@ class Watermark:
     aside: frozenset[PartitionName] = frozenset()
     blind: str | None = "nothing has been read yet"
     observed_us: int | None = None
+    gone: frozenset[PartitionName] = frozenset()
 
     @property
     def hold_resolves(self) -> bool:
@@ -150,8 +154,9 @@ class Watermark:
         The caller must have read every sighting before the cursors were brought up to what is committed, and gives a
         partition that has a sighting but nothing committed a cursor at the sighting's position.
         """
-        sightings = {name: sighting for name, sighting in sightings.items() if name[0] in topics}
-        parts = _parts(topics, reached, sightings, clock_us)
+        sightings = {PartitionName(*name): sighting for name, sighting in sightings.items() if name[0] in topics}
+        gone = _gone(reached, sightings, clock_us)
+        parts = [part for part in _parts(topics, reached, sightings, clock_us) if part.name not in gone]
         front = max((time for part in parts if (time := part.stands_at_us) is not None), default=None)
         gaps = _gaps(parts, front)
         aside, holds = self._settled(parts, gaps, clock_us)
@@ -164,7 +169,7 @@ class Watermark:
         overall = _overall(self.overall_us, {part.name.topic for part in counted}, by_topic)
         blind = _blind(parts, sightings.values(), aside, gaps, overall, clock_us)
         known = {topic: by_topic[topic] for topic in topics if topic in by_topic}
-        return Watermark(overall, known, holds, aside, blind, clock_us)
+        return Watermark(overall, known, holds, aside, blind, clock_us, gone)
 
     def _settled(
         self, parts: Iterable[_Part], gaps: Mapping[PartitionName, int], clock_us: int
@@ -195,18 +200,25 @@ class Watermark:
                 sorted(self.aside),
                 self.blind,
                 self.observed_us,
+                sorted(self.gone),
             )
         )
 
     @classmethod
     def restore(cls, data: bytes) -> Watermark:
         """Inverse of `snapshot`. Raises msgspec.DecodeError (or its ValidationError) for anything else."""
-        overall, topics, holds, aside, blind, observed = msgspec.msgpack.decode(data, type=_Packed)
-        return cls(overall, topics, dict(holds), frozenset(aside), blind, observed)
+        overall, topics, holds, aside, blind, observed, gone = msgspec.msgpack.decode(data, type=_Packed)
+        return cls(overall, topics, dict(holds), frozenset(aside), blind, observed, frozenset(gone))
 
 
 _Packed = tuple[
-    int | None, dict[str, int], list[tuple[PartitionName, Hold]], list[PartitionName], str | None, int | None
+    int | None,
+    dict[str, int],
+    list[tuple[PartitionName, Hold]],
+    list[PartitionName],
+    str | None,
+    int | None,
+    list[PartitionName],
 ]
 
 _NOWHERE: Place = (-1, -1)
@@ -231,6 +243,30 @@ class _Part:
     @property
     def stands_at_us(self) -> int | None:
         return self.time_us if self.idle_us is None else self.idle_us
+
+
+def _gone(
+    reached: Mapping[PartitionName, Reached], sightings: Mapping[PartitionName, Sighting], clock_us: int
+) -> frozenset[PartitionName]:
+    """The partitions of a topic that was made anew with fewer of them.
+
+    A topic has its partitions from 0 on without a break. Where workers report on the first n of them and on no other for
+    long, there are n; what was committed of the rest has been read. A partition before those that are reported on is one
+    that a worker has lost, which makes us blind.
+    """
+    newest_us = min(clock_us, max((sighting.clock_us for sighting in sightings.values()), default=clock_us))
+    present = {name for name, sighting in sightings.items() if newest_us - sighting.clock_us <= IDLE_WITHIN_US}
+    return frozenset(
+        name
+        for name, sighting in sightings.items()
+        if newest_us - sighting.clock_us >= GONE_AFTER_US
+        and not _short_of(reached.get(name), sighting, sighting.position)
+        and _beyond_the_first(name, {other.number for other in present if other.topic == name.topic})
+    )
+
+
+def _beyond_the_first(name: PartitionName, present: Collection[int]) -> bool:
+    return bool(present) and max(present) == len(present) - 1 < name.number
 
 
 def _parts(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from evaluators.watermark import (
     BEHIND_US,
     BLIND_AFTER_US,
+    GONE_AFTER_US,
     IDLE_WITHIN_US,
     LOOK_US,
     QUIET_FOR_US,
@@ -303,6 +304,74 @@ class TestReadOn:
                 clock=clock,
             )
         assert not mark.aside
+
+
+class TestGone:
+    """A topic that was made anew with fewer partitions; rows of those that it had are still there."""
+
+    def look(self, *numbers: int, silent: int = 1, ago: int = GONE_AFTER_US, read: int = 10) -> Watermark:
+        """Workers report on these partitions; on one more nobody has for a while."""
+        names = [PartitionName("events", number) for number in numbers]
+        old = PartitionName("events", silent)
+        return observe(
+            {**dict.fromkeys(names, at(NOW - S)), old: at(NOW - 60 * MIN, offset=read)},
+            {**dict.fromkeys(names, busy()), old: busy(NOW - ago)},
+        )
+
+    def test_a_partition_beyond_those_that_are_reported_on_is_not_waited_for(self) -> None:
+        """It will never bring anything: waiting would make us blind for ever."""
+        seen = self.look(0)
+        assert (seen.gone, seen.holds, seen.overall_us, seen.blind) == ({P1}, {}, NOW - S, None)
+
+    def test_a_partition_that_was_set_aside_before_it_was_known_to_be_gone_no_longer_is(self) -> None:
+        """The hold ends, and what was held back resolves."""
+        before = Watermark(aside=frozenset({P1}), observed_us=NOW)
+        after = observe({P0: at(NOW)}, {P0: busy(), P1: busy(NOW - GONE_AFTER_US)}, before=before)
+        assert after.hold_resolves
+        known = {P0: at(NOW), P1: at(NOW - 60 * MIN)}
+        assert not observe(known, {P0: busy(), P1: busy(NOW - GONE_AFTER_US)}, before=before).hold_resolves
+
+    def test_a_partition_that_nobody_has_reported_on_for_a_shorter_while_is_waited_for(self) -> None:
+        """A rebalance may take that long."""
+        assert self.look(0, ago=GONE_AFTER_US - 1).gone == frozenset()
+
+    def test_a_partition_between_others_is_never_gone(self) -> None:
+        """Topics have their partitions without a break: a worker has lost it."""
+        seen = self.look(0, 2)
+        assert (seen.gone, P1 in seen.holds) == (frozenset(), True)
+
+    def test_nobody_is_gone_while_one_before_it_is_not_reported_on(self) -> None:
+        """How many there are is not known then."""
+        assert self.look(1, silent=2).gone == frozenset()
+
+    def test_what_was_committed_of_it_is_read_first(self) -> None:
+        """The ledger has it, wherever it came from."""
+        assert self.look(0, read=9).gone == frozenset()
+
+    def test_dead_workers_make_nothing_gone(self) -> None:
+        """All sightings age alike."""
+        old = busy(NOW - 60 * MIN)
+        seen = observe({P0: at(NOW - 60 * MIN), P1: at(NOW - 60 * MIN)}, {P0: old, P1: old})
+        assert (seen.gone, seen.blind) == (frozenset(), "no ingest worker has reported for 1 h")
+
+    def test_other_topics_say_nothing_about_it(self) -> None:
+        """Each topic has a count of its own."""
+        seen = observe(
+            {AUDIT: at(NOW), P1: at(NOW - 60 * MIN)},
+            {AUDIT: busy(), P1: busy(NOW - 60 * MIN)},
+            topics=("events", "audit"),
+        )
+        assert seen.gone == frozenset()
+
+    def test_a_partition_that_is_reported_on_again_counts_again(self) -> None:
+        """The topic was given more partitions."""
+        gone = self.look(0)
+        back = observe({P0: at(NOW), P1: at(NOW - 5 * S)}, {P0: busy(), P1: busy()}, before=gone)
+        assert (back.gone, back.topics["events"]) == (frozenset(), NOW - S)
+        later = observe(
+            {P0: at(NOW + MIN), P1: at(NOW)}, {P0: busy(NOW + MIN), P1: busy(NOW + MIN)}, before=back, clock=NOW + MIN
+        )
+        assert later.overall_us == NOW
 
 
 class TestBlind:
