@@ -304,6 +304,7 @@ class Worker:
             async with asyncio.timeout(self._pace.release_within_us / SECOND_US):
                 if self._commit is not None:
                     await asyncio.wait((self._commit,))
+                    self._commit.result()  # raises if it failed: what was read since must not be committed without it
                 cuts = [each.cut() for each in leaving if each.placed and each.moved]
                 if cuts:
                     await self._committed(cuts, self._revision)
@@ -325,7 +326,7 @@ class Worker:
     async def _examine(self) -> None:
         """The log does not hold our position, or not the record before it: find out why, and say so loudly."""
         await self._commit_now()
-        bounds = await self._log.bounds(tuple(self._doubtful))
+        bounds = await self._log.bounds([each for each in self._doubtful if each in self._readings])
         doubtful, self._doubtful = self._doubtful, {}
         for partition, anew in doubtful.items():
             reading = self._readings.get(partition)
