@@ -116,12 +116,19 @@ class KafkaDeadLetters:
                 try:
                     await acknowledged
                 except MessageSizeTooLargeError:
-                    await (await self._sent(producer, letter, whole=False))
+                    await self._send_alone(producer, letter)
         except KafkaError as error:
             raise LogUnavailable(f"dead letters could not be sent: {error!r}") from error
 
     async def stop(self) -> None:
         await self._producer.close()
+
+    async def _send_alone(self, producer: Any, letter: DeadLetter) -> None:
+        """A broker refuses a batch as a whole: only by itself does a letter show whether it is the one too large."""
+        try:
+            await (await self._sent(producer, letter))
+        except MessageSizeTooLargeError:
+            await (await self._sent(producer, letter, whole=False))
 
     async def _sent(self, producer: Any, letter: DeadLetter, *, whole: bool = True) -> Awaitable[Any]:
         """A record that the topic does not take whole goes without its value: it must not hold up all others."""

@@ -148,7 +148,6 @@ async def test_a_letter_that_is_too_large_goes_without_its_value(
     assert dict(arrived[b"2"].headers)["upheld-truncated"] == b"%d" % size
 
 
-@pytest.mark.xfail(reason="the broker refuses a batch as a whole, and every letter in it goes without its value")
 async def test_a_letter_that_is_too_large_costs_its_neighbours_nothing(
     letters: KafkaDeadLetters, kafka: KafkaCluster, topic_name: str
 ) -> None:
