@@ -93,13 +93,19 @@ class Committer:
         return paging.held or (shard.holds_back and not due)
 
     async def checkpoint(self, shard: Shard, state: bytes) -> None:
-        """Keep `state`, taken right after a commit, and gather the slots up to there. Raises like `commit`."""
+        """Keep `state`, taken right after a commit. Raises like `commit`."""
         with reaching():
             async with self.database.begin() as connection:
                 await fence(connection, shard.lease)
                 await evaluation.save_checkpoint(connection, shard.lease.shard, shard.tick_seq, state)
-                await slots.compact(connection, shard.lease.shard)
         await self.steps("checkpointed")
+
+    async def gather(self, shard: Shard) -> bool:
+        """Gather some of the slots up to the checkpoint; False where nothing was ripe. Raises like `commit`."""
+        with reaching():
+            async with self.database.begin() as connection:
+                await fence(connection, shard.lease)
+                return await slots.compact(connection, shard.lease.shard) > 0
 
 
 _NO_SPEC: Final = ("", "")

@@ -226,6 +226,8 @@ class Evaluation:
             self._telemetry.tick_duration.observe((self._clock() - begun_us) / durations.SECOND)
             self._telemetry.late_samples.inc(late)
             await self._checkpoint(shard, clock_us)
+        if shard.gathering:
+            shard.gathering = await self._committer.gather(shard)
         return tick.halted
 
     async def _checkpoint(self, shard: Shard, clock_us: int) -> None:
@@ -234,6 +236,7 @@ class Evaluation:
         snapshot = await asyncio.to_thread(shard.engine.snapshot)
         await self._committer.checkpoint(shard, packed_checkpoint(shard.shape, snapshot))
         shard.checkpointed_us = self._clock()
+        shard.gathering = True
 
     def _tell_away(self, reason: DependencyAway) -> None:
         if not self._away:

@@ -76,7 +76,7 @@ class Shape:
 
 class Shard:
     """Not for several tasks at once. `specs` are what the engine has defined, all of this shard; `late_samples` are those
-    among what was folded since the last commit.
+    among what was folded since the last commit. `gathering`: pages up to its checkpoint may be ripe.
 
     Thrown away at the first doubt whether what it did was written: the database is the truth.
     """
@@ -91,6 +91,7 @@ class Shard:
         self.holds_back = False
         self.late_samples = 0
         self.checkpointed_us = 0
+        self.gathering = False
         self.first_slot: int | None = None
         self._slot_us = slot_us
         self._found: Specs | None = None

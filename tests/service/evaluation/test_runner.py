@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from evaluators.slots import SlotCounts
 from service.errors import DependencyAway
 from service.evaluation.commit import Step
+from service.storage import slots
 from service.storage.database import create_engine
 from service.storage.entries import LedgerBroken
 from service.storage.standings import Standings, StandingsStore
@@ -265,6 +266,26 @@ async def undisturbed(world: World) -> dict[str, Any]:
     await world.forget()
     await minute_by_minute(world, world.evaluation(), range(25), OUTAGE)
     return await world.outcome()
+
+
+async def test_pages_that_one_call_leaves_are_gathered_before_the_next_checkpoint(world: World) -> None:
+    """A shard with many series makes more of them between two checkpoints than one short transaction can gather."""
+    first = world.evaluation(checkpoint_every_us=300 * S)
+    await minute_by_minute(world, first, range(1))
+    await world.rows(
+        "INSERT INTO slot_pages (shard, bucket, tick_seq, counts, rows)"
+        " SELECT 0, bucket, 1, :counts, :rows FROM generate_series(1000, 1023) AS bucket",
+        counts=expected(traffic(0, 60), 512_000).pack(),
+        rows=slots.GATHER_ROWS // 4,
+    )
+    left: list[int] = []
+    for minute in range(1, 12):
+        await minute_by_minute(world, first, range(minute, minute + 1))
+        left.append(len(await world.rows("SELECT bucket FROM slot_pages WHERE bucket >= 1000")))
+
+    assert len(await world.rows("SELECT shard FROM checkpoints")) == 4
+    assert left[:4] == [24] * 4
+    assert left[4:] == [16, 8, 0, 0, 0, 0, 0]
 
 
 async def test_a_frozen_process_changes_nothing_when_it_comes_back(world: World) -> None:
