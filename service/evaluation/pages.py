@@ -20,7 +20,7 @@ _RANK: Final = {"ticket": 0, "page": 1}
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """What a commit writes about incidents. `held` is whether pages of open incidents are still held back."""
+    """What a commit writes about incidents. `held`: pages of open incidents are still held back."""
 
     incidents: tuple[Recorded, ...] = ()
     events: tuple[NewEvent, ...] = ()
@@ -39,7 +39,7 @@ class Announcer:
     def record(
         self, changes: Sequence[IncidentChange], stored: Mapping[str, Told], open_incidents: Iterable[Incident]
     ) -> Paging:
-        """`stored` holds every incident that changed or that is open and not announced, where it is stored at all;
+        """`stored` holds every incident that changed or that is open and owed a page, where it is stored at all;
         `open_incidents` are those open after the changes.
         """
         events, last_seq = _events(changes, stored)
@@ -47,35 +47,40 @@ class Announcer:
             change.incident.id: (change.incident, _state_after(change)) for change in changes
         }
         for incident in open_incidents:
-            if incident.id in stored and stored[incident.id].announced is None:
+            if incident.id in stored and stored[incident.id].owed:
                 after.setdefault(incident.id, (incident, "open"))
         escalated = {change.incident.id for change in changes if change.kind == "escalated"}
         recorded: list[Recorded] = []
         outbox: list[OutboxRow] = []
         for incident, state in after.values():
             before = stored.get(incident.id)
-            type_, announced = self.decide(before, incident.severity, state, escalated=incident.id in escalated)
-            recorded.append(Recorded(incident, state, announced))
+            type_, announced, owed = self.decide(before, incident.severity, state, escalated=incident.id in escalated)
+            recorded.append(Recorded(incident, state, announced, owed))
             if type_ is not None:
                 outbox += self._rows(type_, incident, last_seq.get(incident.id) or (before.last_seq if before else 0))
-        held = any(record.state == "open" and record.announced is None for record in recorded)
+        held = any(record.owed for record in recorded)
         return Paging(tuple(recorded), events, tuple(outbox), held)
 
     def decide(
         self, before: Told | None, severity: str, state: State, *, escalated: bool
-    ) -> tuple[PageType | None, str | None]:
-        """What to tell the targets of an incident that is now in `state`, and what they then have been told last."""
+    ) -> tuple[PageType | None, str | None, bool]:
+        """What to tell the targets of an incident that is now in `state`; what they have then been told last; and
+        whether they are owed a page that is held back.
+        """
         announced = before.announced if before else None
         if announced is None or before is None:
-            return ("incident.opened", severity) if state == "open" and self.due else (None, None)
+            return self._when_due("incident.opened", severity, None) if state == "open" else (None, None, False)
         if state == "open" and before.state != "open":
-            return ("incident.opened", severity) if self.due else (None, None)
+            return self._when_due("incident.opened", severity, None)
         if state == "open":
-            raised = _RANK[severity] > _RANK[announced] or (escalated and self.due)
-            return ("incident.escalated", severity) if raised else (None, announced)
+            raised = before.owed or escalated or _RANK[severity] > _RANK[announced]
+            return self._when_due("incident.escalated", severity, announced) if raised else (None, announced, False)
         if state == before.state or (state == "resolved" and before.state == "withdrawn"):
-            return None, announced
-        return ("incident.resolved" if state == "resolved" else "incident.withdrawn"), announced
+            return None, announced, False
+        return ("incident.resolved" if state == "resolved" else "incident.withdrawn"), announced, False
+
+    def _when_due(self, type_: PageType, severity: str, known: str | None) -> tuple[PageType | None, str | None, bool]:
+        return (type_, severity, False) if self.due else (None, known, True)
 
     def _rows(self, type_: PageType, incident: Incident, seq: int) -> tuple[OutboxRow, ...]:
         return outbox_rows(type_, incident, seq, clock_us=self.clock_us, public_url=self.public_url)

@@ -87,11 +87,13 @@ class Told:
     """What is stored of an incident: its state, its last event, and the severity that its targets were told last.
 
     `announced` None: they know nothing of it, or were told that it is over and it has begun anew while pages are held.
+    `owed`: pages were held when it opened or grew graver, so that they are told once pages are due.
     """
 
     state: State
     announced: str | None
     last_seq: int
+    owed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class Recorded:
     incident: Incident
     state: State
     announced: str | None
+    owed: bool = False
 
 
 After = tuple[int, str]
@@ -192,23 +195,23 @@ async def note(connection: AsyncConnection, incident_id: str, *, by: str, words:
 
 
 async def told(connection: AsyncConnection, shard: int, changed: Collection[str], *, held: bool) -> dict[str, Told]:
-    """What is stored of `changed` incidents, and with `held` of the shard's open ones whose targets know nothing.
+    """What is stored of `changed` incidents, and with `held` of the shard's open ones whose targets are owed a page.
 
     Locks their rows until the transaction ends.
     """
     chosen = incidents.c.id == func.any(cast(bindparam("ids"), ARRAY(Text)))
     if held:
-        unannounced = (incidents.c.state == "open") & incidents.c.announced.is_(None)
-        chosen |= unannounced & (incidents.c.shard == shard)
+        owed = (incidents.c.state == "open") & incidents.c.owed
+        chosen |= owed & (incidents.c.shard == shard)
     query = (
-        select(incidents.c.id, incidents.c.state, incidents.c.announced)
+        select(incidents.c.id, incidents.c.state, incidents.c.announced, incidents.c.owed)
         .where(chosen)
         .order_by(incidents.c.id)
         .with_for_update()
     )
     rows = (await connection.execute(query, {"ids": list(changed)})).all()
     last_seqs = await _last_seqs(connection, [row.id for row in rows])
-    return {row.id: Told(row.state, row.announced, last_seqs.get(row.id, 0)) for row in rows}
+    return {row.id: Told(row.state, row.announced, last_seqs.get(row.id, 0), row.owed) for row in rows}
 
 
 async def _last_seqs(connection: AsyncConnection, locked: Collection[str]) -> dict[str, int]:
@@ -225,10 +228,8 @@ async def _last_seqs(connection: AsyncConnection, locked: Collection[str]) -> di
 
 
 async def holds_back(connection: AsyncConnection, shard: int) -> bool:
-    """Whether the shard has open incidents whose targets were not told."""
-    query = select(incidents.c.id).where(
-        incidents.c.shard == shard, incidents.c.state == "open", incidents.c.announced.is_(None)
-    )
+    """Whether the shard has open incidents whose targets are owed a page."""
+    query = select(incidents.c.id).where(incidents.c.shard == shard, incidents.c.state == "open", incidents.c.owed)
     return (await connection.execute(query.limit(1))).first() is not None
 
 
@@ -310,6 +311,7 @@ def _row(found: Recorded, shard: int) -> dict[str, Any]:
         "partial": incident.partial,
         "notify": list(incident.notify),
         "announced": found.announced,
+        "owed": found.owed,
     }
 
 

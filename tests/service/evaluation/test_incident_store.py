@@ -39,11 +39,17 @@ BASE = Incident(
 
 
 async def put(
-    database: AsyncEngine, incident: Incident, state: State = "open", announced: str | None = None, shard: int = 1
+    database: AsyncEngine,
+    incident: Incident,
+    state: State = "open",
+    announced: str | None = None,
+    shard: int = 1,
+    *,
+    owed: bool = False,
 ) -> None:
     """As a tick does."""
     async with database.begin() as connection:
-        await incidents.record(connection, shard, [Recorded(incident, state, announced)])
+        await incidents.record(connection, shard, [Recorded(incident, state, announced, owed)])
         told = await incidents.told(connection, shard, {incident.id}, held=False)
         line = NewEvent(incident.id, told[incident.id].last_seq + 1, "opened", T0, {"severity": incident.severity})
         await incidents.add_events(connection, [line])
@@ -159,13 +165,15 @@ async def test_lists_are_filtered(database: AsyncEngine, wanted: dict[str, Any],
 
 async def test_what_is_held_back_is_told_of_its_own_shard_only(database: AsyncEngine) -> None:
     """Each shard pages for itself."""
-    await put(database, replace(BASE, id="held"))
+    await put(database, replace(BASE, id="held"), owed=True)
+    await put(database, replace(BASE, id="raised"), announced="ticket", owed=True)
     await put(database, replace(BASE, id="told"), announced="ticket")
     await put(database, replace(BASE, id="over"), "resolved")
-    await put(database, replace(BASE, id="other"), shard=2)
+    await put(database, replace(BASE, id="other"), shard=2, owed=True)
     async with database.begin() as connection:
         assert await incidents.told(connection, 1, {"over"}, held=True) == {
-            "held": Told("open", None, 1),
+            "held": Told("open", None, 1, owed=True),
+            "raised": Told("open", "ticket", 1, owed=True),
             "over": Told("resolved", None, 1),
         }
         assert await incidents.told(connection, 1, set(), held=False) == {}

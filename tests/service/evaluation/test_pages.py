@@ -105,7 +105,7 @@ def test_every_change_is_a_line_of_the_timeline() -> None:
 
 
 def test_a_page_that_escalates_pages_again() -> None:
-    """A promise that is now broken, or an outage that came back, is news; while pages are held it is not."""
+    """A promise that is now broken, or an outage that came back, is news."""
     before = {"inc_one": Told("open", "page", 1)}
     worse = replace(BASE, reason="budget spent: 1,204 of 1,000 allowed failures this month")
 
@@ -115,7 +115,21 @@ def test_a_page_that_escalates_pages_again() -> None:
         ("incident.escalated", "inc_one.2.oncall")
     ]
     assert paging.outbox[0].payload["data"]["reason"] == worse.reason
-    assert types(HELD.record([change("escalated", worse)], before, [worse])) == []
+
+
+@pytest.mark.parametrize("known", ["ticket", "page"])
+def test_what_grew_graver_while_pages_were_held_is_told_once_they_are_due(known: str) -> None:
+    """If it is still open then: a catch-up pages for nothing that is over, and keeps nothing back that is not."""
+    before = {"inc_one": Told("open", known, 1)}
+    first = HELD.record([change("escalated")], before, [BASE])
+    assert (types(first), first.held) == ([], True)
+    assert (first.incidents[0].announced, first.incidents[0].owed) == (known, True)
+
+    owing = {"inc_one": Told("open", known, 2, owed=True)}
+    later = DUE.record([], owing, [BASE])
+    assert (types(later), later.held, later.incidents[0].announced) == (["incident.escalated"], False, "page")
+    over = DUE.record([change("resolved")], owing, [])
+    assert (types(over), over.incidents[0].owed) == (["incident.resolved"], False)
 
 
 def test_what_opened_while_pages_are_held_pages_once_they_are_due() -> None:
@@ -123,7 +137,7 @@ def test_what_opened_while_pages_are_held_pages_once_they_are_due() -> None:
     first = HELD.record([change("opened")], {}, [BASE])
     assert (types(first), first.held, first.incidents[0].announced) == ([], True, None)
 
-    later = DUE.record([], {"inc_one": Told("open", None, 1)}, [BASE])
+    later = DUE.record([], {"inc_one": Told("open", None, 1, owed=True)}, [BASE])
     assert (types(later), later.held, later.incidents[0].announced) == (["incident.opened"], False, "page")
 
 
@@ -213,7 +227,7 @@ class Stored:
             lines = [line.seq for line in paging.events if line.incident_id == found.incident.id]
             before = self.told.get(found.incident.id)
             last = lines[-1] if lines else before.last_seq if before else 0
-            self.told[found.incident.id] = Told(found.state, found.announced, last)
+            self.told[found.incident.id] = Told(found.state, found.announced, last, found.owed)
 
     def acknowledge(self) -> None:
         for name, told in self.told.items():
@@ -261,7 +275,7 @@ def test_whatever_happens_a_target_can_follow_and_ends_up_knowing(
     for moved, due, acknowledged in [*history, ([], True, False)]:
         changes, state, severity = played(state, severity, moved)
         now_open = [replace(BASE, severity=severity)] if state == "open" else []
-        held = {name: told for name, told in stored.told.items() if told.state == "open" and told.announced is None}
+        held = {name: told for name, told in stored.told.items() if told.state == "open" and told.owed}
         seen = {name: told for name, told in stored.told.items() if name in held or changes}
         paging = replace(DUE, due=due).record(changes, seen, now_open)
         receiver.take(paging)
