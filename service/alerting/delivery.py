@@ -16,8 +16,8 @@ from service.errors import DependencyAway
 POLL_S = 1.0
 """A notice from the database wakes the loop at once; this is for rows whose retry has come due, and lost notices."""
 
-BATCH = 32
-"""Sends at once; each is bounded in time, so a round ends."""
+AT_ONCE = 32
+"""Sends under way in one process; each is bounded in time."""
 
 _log = structlog.get_logger(__name__)
 
@@ -47,6 +47,7 @@ class Delivery:
         self._stopping = False
         self._away = False
         self._faulty: set[str] = set()
+        self._under_way: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -58,29 +59,68 @@ class Delivery:
         self._wake.set()
 
     async def run(self) -> None:
-        """Round after round; a database that is away is waited for."""
-        while not self._stopping:
-            self._wake.clear()
-            try:
-                busy = await self.round()
-            except DependencyAway:
-                busy = False
-                if not self._away:
-                    _log.warning("The database is away; notifications wait.", action="delivery_waiting")
-                self._away = True
-            else:
-                self._away = False
-            if not busy and not self._stopping:
-                await self._sleep()
+        """A new send starts whenever one has ended, so that a slow target keeps nobody waiting but itself."""
+        try:
+            while not self._stopping:
+                self._wake.clear()
+                if not await self._started():
+                    await self._sleep()
+                self._collect()
+            await self._landed()
+        finally:
+            await self._cut_off()
 
-    async def round(self) -> bool:
-        """Claims and sends once; True where a full batch says that more may be waiting."""
-        claimed = await self._outbox.claim(self._worker, BATCH)
-        if not claimed:
+    async def round(self) -> None:
+        """Claim once and see it through, for those who drive it by hand."""
+        await self._started()
+        await self._landed()
+
+    async def _started(self) -> bool:
+        """Whether there was something to send, and room for it. A database that is away is waited for."""
+        room = AT_ONCE - len(self._under_way)
+        if room <= 0:
             return False
-        targets = await self._targets.targets()
-        await asyncio.gather(*(self._deliver(notification, targets) for notification in claimed))
+        try:
+            claimed = await self._outbox.claim(self._worker, room)
+            self._away = False
+            if not claimed:
+                return False
+            targets = await self._targets.targets()
+        except DependencyAway:
+            self._miss_database()
+            return False
+        for notification in claimed:
+            task = asyncio.create_task(self._deliver(notification, targets), name=notification.idempotency_key)
+            task.add_done_callback(lambda _: self._wake.set())
+            self._under_way.add(task)
         return True
+
+    async def _landed(self) -> None:
+        if self._under_way:
+            await asyncio.wait(self._under_way)
+        self._collect()
+
+    async def _cut_off(self) -> None:
+        """Sends that are still under way when the part is cancelled or fails: their claims lapse, and they go again."""
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+        self._under_way.clear()
+
+    def _collect(self) -> None:
+        """What could not be settled is sent again when its claim lapses; any other fault is raised."""
+        done = {task for task in self._under_way if task.done()}
+        self._under_way -= done
+        for task in done:
+            try:
+                task.result()
+            except DependencyAway:
+                self._miss_database()
+
+    def _miss_database(self) -> None:
+        if not self._away:
+            _log.warning("The database is away; notifications wait.", action="delivery_waiting")
+        self._away = True
 
     async def _deliver(self, notification: Notification, targets: Mapping[str, NotificationTarget]) -> None:
         target = targets.get(notification.target)

@@ -17,19 +17,34 @@ from service.storage.database import reaching
 CLAIM_S = 60
 """Longer than any send is bounded to; a claim that lapses is taken by another worker."""
 
+AT_ONCE = 8
+"""Notifications of one target under way, over all workers: a target that hangs holds up its own pages only."""
+
 _CLAIM = text(
     """
-    UPDATE outbox SET claimed_by = :worker, claimed_until = clock_timestamp() + make_interval(secs => :claim_s)
-    WHERE id IN (
-        SELECT due.id FROM outbox AS due
+    WITH waiting AS (
+        SELECT due.id, due.target, row_number() OVER (
+            PARTITION BY due.target ORDER BY due.severity = 'page' DESC, due.attempts, due.id) AS place
+        FROM outbox AS due
         WHERE due.state = 'pending' AND due.next_attempt_at <= clock_timestamp()
           AND (due.claimed_until IS NULL OR due.claimed_until < clock_timestamp())
           AND NOT EXISTS (
               SELECT FROM outbox AS earlier
               WHERE earlier.incident_id = due.incident_id AND earlier.target = due.target
                 AND earlier.id < due.id AND earlier.state = 'pending')
-        ORDER BY due.severity = 'page' DESC, due.id
-        LIMIT :most FOR UPDATE SKIP LOCKED)
+    ), under_way AS (
+        SELECT target, count(*) AS claimed FROM outbox
+        WHERE state = 'pending' AND claimed_until >= clock_timestamp() GROUP BY target
+    )
+    UPDATE outbox SET claimed_by = :worker, claimed_until = clock_timestamp() + make_interval(secs => :claim_s)
+    WHERE id IN (
+        SELECT due.id FROM outbox AS due
+        JOIN waiting ON waiting.id = due.id
+        LEFT JOIN under_way ON under_way.target = due.target
+        WHERE waiting.place + coalesce(under_way.claimed, 0) <= :at_once AND due.state = 'pending'
+          AND (due.claimed_until IS NULL OR due.claimed_until < clock_timestamp())
+        ORDER BY due.severity = 'page' DESC, due.attempts, due.id
+        LIMIT :most FOR UPDATE OF due SKIP LOCKED)
     RETURNING id, idempotency_key, incident_id, type, target, payload, attempts, severity
     """
 )
@@ -51,12 +66,12 @@ class PostgresOutbox:
         self._engine = engine
 
     async def claim(self, worker: str, limit: int) -> Sequence[Notification]:
-        """Up to `limit` due rows, pages before tickets. Raises DependencyAway."""
-        values = {"worker": worker, "most": limit, "claim_s": float(CLAIM_S)}
+        """Up to `limit` due rows, pages before tickets, fresh ones before those that failed. Raises DependencyAway."""
+        values = {"worker": worker, "most": limit, "at_once": AT_ONCE, "claim_s": float(CLAIM_S)}
         with reaching():
             async with self._engine.begin() as connection:
                 rows = [dict(row) for row in (await connection.execute(_CLAIM, values)).mappings()]
-        rows.sort(key=lambda row: (row["severity"] != "page", row["id"]))
+        rows.sort(key=lambda row: (row["severity"] != "page", row["attempts"], row["id"]))
         return [Notification(**{name: value for name, value in row.items() if name != "severity"}) for row in rows]
 
     async def sent(self, notification: Notification, worker: str) -> bool:

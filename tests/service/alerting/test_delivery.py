@@ -87,6 +87,21 @@ async def test_a_later_change_waits_for_the_earlier_of_its_incident_and_target(e
     assert [one.idempotency_key for one in await store.claim("w", 10)] == ["inc_a.2.oncall"]
 
 
+async def test_one_target_takes_up_only_so_much_room(engine: AsyncEngine) -> None:
+    """However many of its pages wait; what failed before waits behind what is fresh."""
+    for number in range(20):
+        await put(engine, f"inc_{number}", 1, target="hanging")
+    await put(engine, "inc_z", 1, severity="ticket")
+    store = PostgresOutbox(engine)
+    first = await store.claim("one", 32)
+    assert [one.target for one in first] == ["hanging"] * 8 + ["oncall"]
+    assert not await store.claim("two", 32)
+    for one in first[:8]:
+        await store.retry(one, "one", "timeout", 0)
+    again = await store.claim("two", 32)
+    assert [one.incident_id for one in again] == [f"inc_{number}" for number in range(8, 16)]
+
+
 class Scripted:
     """A channel that answers as told, and remembers what it was asked to send."""
 
@@ -154,7 +169,7 @@ async def test_an_outcome_settles_the_row(
     """And is counted by channel and result."""
     await put(engine, "inc_a", 1)
     made, telemetry = delivery(engine, Scripted(outcome), ONCALL)
-    assert await made.round()
+    await made.round()
     (row,) = await rows(engine)
     assert (row["state"], row["attempts"], row["last_error"]) == (state, 1, error)
     assert (row["settled_at"] is None) == (state == "pending")
@@ -225,6 +240,39 @@ async def test_the_loop_sends_what_comes_and_stops_when_told(engine: AsyncEngine
     await asyncio.wait_for(running, 5)
     assert sorted(channel.asked) == ["inc_a.1.oncall", "inc_b.1.oncall"]
     assert {row["state"] for row in await rows(engine)} == {"sent"}
+
+
+class Hanging:
+    """A channel on which one target never answers."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.hanging = asyncio.Event()
+
+    async def send(self, target: NotificationTarget, notification: Notification) -> Outcome:
+        if target.name == "hanging":
+            self.hanging.set()
+            await asyncio.Event().wait()
+        self.reached.set()
+        return Sent()
+
+
+async def test_a_target_that_hangs_keeps_nobody_else_waiting(engine: AsyncEngine) -> None:
+    """A page that comes while all its sends are stuck leaves at once; stopping cuts them off, to go again."""
+    for number in range(40):
+        await put(engine, f"inc_{number}", 1, target="hanging")
+    channel = Hanging()
+    made, _ = delivery(engine, channel, ONCALL, replace(ONCALL, name="hanging"))
+    running = asyncio.create_task(made.run())
+    await asyncio.wait_for(channel.hanging.wait(), 10)
+
+    await put(engine, "inc_new", 1)
+    made.wake()
+    await asyncio.wait_for(channel.reached.wait(), 10)
+
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert {row["state"] for row in await rows(engine) if row["target"] == "hanging"} == {"pending"}
 
 
 class Away:
