@@ -15,7 +15,6 @@ from evaluators.agreements import (
     Minimum,
     Period,
     RollingPeriod,
-    Severity,
     SilentCondition,
 )
 from evaluators.durations import HOUR
@@ -98,13 +97,6 @@ class Plan:
         if code & BREACH_BIT:
             return self.breach
         return holding[0] if holding else -1
-
-    def severity_bits(self, severity: Severity) -> int:
-        """The code's bits of all conditions of one severity."""
-        return (
-            sum(1 << place for place, each in enumerate(self.conditions) if each.severity == severity)
-            << CONDITION_SHIFT
-        )
 
 
 def describe(condition: Condition) -> Mapping[str, Any]:
