@@ -131,7 +131,7 @@ class Scene:
         if isinstance(condition, SilentCondition):
             point_last = int(self._rows.columns["last_us"][self._places_of(column, tick_us)])
             return max(point_last, block.tracks[column].watched_from_us)
-        view = CONTRACTUAL if condition is None else view_of(condition)  # type: ignore[arg-type]
+        view = CONTRACTUAL if condition is None else view_of(condition)
         failures, total = self._judgement.counts(timeline.recent(tick_us, column), view)
         if isinstance(condition, BurnRateCondition):
             rate = condition.factor * float(block.terms().budgets[column])

@@ -85,11 +85,10 @@ class ShardEngine:
             groups.setdefault((spec.period, spec.policy, excluding), []).append(series_id)
         old, homes = self.blocks, self.homes
         moved = {
-            series_id: _Luggage.of(old[key].timeline, homes.column_of(series_id))
+            series_id: _Luggage.of(old[home].timeline, homes.column_of(series_id))
             for key, ids in groups.items()
             for series_id in ids
             if (home := homes.key_of(series_id)) is not None and home != key
-            for key in [home]
         }
         self.blocks = {key: self._block(key, old.get(key), ids, moved, now_us) for key, ids in groups.items()}
         self.homes = Homes.of(self.blocks)

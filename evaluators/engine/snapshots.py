@@ -156,8 +156,10 @@ def unpack(make: Callable[..., ShardEngine], data: bytes) -> ShardEngine:
     body = _decoded(_SNAPSHOT, data, _Body)
     engine = make(body.slot_us, starts_us=body.starts_us, windows=body.windows)
     try:
-        engine.define([_spec(each) for each in body.specs])
+        specs = [_spec(each) for each in body.specs]
+        engine.define(_as_placed(specs, body.blocks))
         unpack_open(engine, body.open_state)
+        engine.specs = tuple(specs)
         for packed in body.pending:
             engine.pending.add(SlotCounts.unpack(packed))
         engine.late.extend(SlotCounts.unpack(packed) for packed in body.late)
@@ -166,6 +168,12 @@ def unpack(make: Callable[..., ShardEngine], data: bytes) -> ShardEngine:
     except (CorruptSlots, ValueError, LookupError, TypeError) as error:
         raise CorruptSnapshot("a snapshot does not fit together") from error
     return engine
+
+
+def _as_placed(specs: list[SeriesSpec], blocks: list[_BlockBody]) -> list[SeriesSpec]:
+    """In the order of the blocks' columns, which is that of the definitions only until a series moves to another block."""
+    places = {series_id: place for place, series_id in enumerate(each for block in blocks for each in block.series)}
+    return sorted(specs, key=lambda spec: places.get(spec.identity.series_id, 0))
 
 
 def _open_body(engine: ShardEngine) -> _OpenBody:
