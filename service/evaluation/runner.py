@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from evaluators import durations
+from evaluators.watermark import PartitionName
 from service.errors import DependencyAway
 from service.evaluation.commit import Committer, Steps, no_steps
 from service.evaluation.expiry import Expiry
@@ -90,6 +91,7 @@ class Evaluation:
         self._stopping = asyncio.Event()
         self._away = False
         self._told_us = 0
+        self._told_gone: set[PartitionName] = set()
 
     def wake(self) -> None:
         """There may be something to read."""
@@ -217,6 +219,7 @@ class Evaluation:
         await self._steps("folded")
         clock_us = self._clock()
         shard.look(self._settings.topics, read.statuses, read.ends, clock_us)
+        self._tell_gone(shard)
         await self._loader.begin(shard)
         tick = await asyncio.to_thread(shard.advance, clock_us, self._settings.lateness_us)
         await self._steps("advanced")
@@ -247,6 +250,17 @@ class Evaluation:
         if self._away:
             _log.info("The database is back; evaluation goes on.", action="evaluation_back")
         self._away = False
+
+    def _tell_gone(self, shard: Shard) -> None:
+        """Once, whichever shard finds it first."""
+        gone = shard.watermark.gone - self._told_gone
+        if gone:
+            self._told_gone |= gone
+            _log.warning(
+                "A topic has fewer partitions than it had; those that are gone are no longer waited for.",
+                action="partitions_gone",
+                partitions=[str(name) for name in sorted(gone)],
+            )
 
     def _tell_progress(self, read: Read) -> None:
         """Now and then while a catch-up takes its time."""
