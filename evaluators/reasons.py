@@ -11,6 +11,7 @@ from evaluators.durations import DAY, HOUR
 NOTHING_COUNTED: Final = "nothing counted yet in this period"
 HELD_BACK: Final = "an alert is held back: too few events to be sure"
 RETIRED: Final = "retired: no longer part of any agreement"
+RETIRED_GROUP: Final = "retired: no events of this group for a whole period"
 
 _UNITS: Final = (
     (DAY + 2 * HOUR, "today"),

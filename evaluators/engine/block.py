@@ -9,14 +9,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators import reasons
+from evaluators import calendars, reasons
 from evaluators.agreements import SilentCondition
 from evaluators.engine import restating
 from evaluators.engine.budgets import Float64s, born_at, budget_of
-from evaluators.engine.conditions import Plan
+from evaluators.engine.conditions import RETIRED_BIT, Plan
 from evaluators.engine.figures import figures
 from evaluators.engine.fold import Point, State, settled, step
-from evaluators.engine.judgement import CONTRACTUAL, VERDICT_OF, Judgement, Terms
+from evaluators.engine.judgement import CONTRACTUAL, ENDLESS, VERDICT_OF, Judgement, Terms
 from evaluators.engine.scene import Scene
 from evaluators.engine.specs import Restatement
 from evaluators.engine.timeline import BATCH_CELLS, HORIZON, Timeline, live_for
@@ -27,7 +27,6 @@ from evaluators.standings import SeriesIdentity, StandingBlock
 
 UNKNOWN: Final = -1
 """A code that no tick has: the next tick is looked at, whatever it says."""
-ENDLESS: Final = 1 << 62
 
 
 @dataclass(slots=True)
@@ -72,6 +71,9 @@ class Block:
         self._counts_from = np.array([spec.counts_from_us for spec in specs], dtype=np.int64)
         ends = [ENDLESS if spec.counts_until_us is None else spec.counts_until_us for spec in specs]
         self._counts_until = np.array(ends, dtype=np.int64)
+        period_us = calendars.nominal_length(self.plan.period)
+        lasting = [period_us if spec.identity.labels else ENDLESS for spec in specs]
+        self._retires_after = np.array(lasting, dtype=np.int64)
         self.codes = np.full(len(tracks), UNKNOWN, dtype=np.int64)
         self.since = np.array([track.state.since_us for track in tracks], dtype=np.int64)
         self.releasing = {place for place, track in enumerate(tracks) if _releasing(track.state)}
@@ -79,7 +81,9 @@ class Block:
 
     def terms(self) -> Terms:
         born = born_at(self.timeline.first_us, self._counts_from)
-        return Terms(self._budgets, born, self._watched_from, self._counts_from, self._counts_until)
+        return Terms(
+            self._budgets, born, self._watched_from, self._counts_from, self._counts_until, self._retires_after
+        )
 
     # ------------------------------------------------------------------------------------------------------- forward
 
@@ -107,10 +111,12 @@ class Block:
         self._settle(hold_from_us, changes)
 
     def _quiet_until(self, until_us: int) -> int:
-        """As far as nothing can change: nothing is counted, every silence is long enough, no agreement begins or ends."""
+        """As far as nothing can change: nothing is counted, every silence is long enough (also for a group to retire), no
+        agreement begins or ends.
+        """
         timeline = self.timeline
         now_us = timeline.end_us
-        afters = self._silences()
+        afters = [*self._silences(), *self._retires_after[self._retires_after < ENDLESS][:1].tolist()]
         heard = np.maximum(timeline.last_us, self._watched_from)[self._counts_from <= now_us]
         quiet_since = int(heard.max(initial=now_us - ENDLESS))
         if (self.codes == UNKNOWN).any() or now_us - quiet_since < max([*afters, live_for(timeline.slot_us)]):
@@ -278,12 +284,14 @@ class Block:
     # ------------------------------------------------------------------------------------------------------- table
 
     def standing(self, hold_from_us: int | None) -> StandingBlock:
-        """All series at the last tick."""
+        """All series at the last tick, without the groups that have retired."""
         judgement = Judgement(self.plan, self.timeline.now(), self.terms(), self.timeline.slot_us, hold_from_us)
         codes = judgement.codes()[0]
-        everyone = np.arange(len(self.tracks), dtype=np.int64)
-        at = (np.zeros_like(everyone), everyone)
-        return figures(judgement, codes, at, self.identities, self.since.copy())
+        present = np.flatnonzero((codes & RETIRED_BIT) == 0)
+        identities = self.identities
+        if len(present) < len(identities):
+            identities = tuple(identities[column] for column in present.tolist())
+        return figures(judgement, codes[present], (np.zeros_like(present), present), identities, self.since[present])
 
     def open_incidents(self) -> Iterator[Incident]:
         found = (self.tracks[column].state.incident for column in sorted(self.open))

@@ -11,7 +11,6 @@ from evaluators.agreements import (
     BudgetRemainingCondition,
     BurnRateCondition,
     Condition,
-    ExhaustionCondition,
     Minimum,
     Period,
     RollingPeriod,
@@ -24,11 +23,12 @@ FORECAST_WINDOW: Final = 6 * HOUR
 KNOT_PART: Final = 30
 """The forecast of a rolling period knows exactly what rolls off within the next thirtieth of it."""
 
-# The code of a (tick, series): verdict + 1 in two bits, silent, breached, then a bit for each condition.
+# The code of a (tick, series): verdict + 1 in two bits, silent, breached, a bit for each condition, retired.
 VERDICT_BITS: Final = 3
 SILENT_BIT: Final = 1 << 2
 BREACH_BIT: Final = 1 << 3
 CONDITION_SHIFT: Final = 4
+RETIRED_BIT: Final = 1 << (CONDITION_SHIFT + MOST_CONDITIONS)
 
 TICKET, PAGE, BREACH = 1, 2, 3
 """Ranks of what an incident is about; a breach is a page that says more."""
@@ -113,7 +113,7 @@ def describe(condition: Condition) -> Mapping[str, Any]:
             return {"silent": durations.format(condition.after_us)}
         case BudgetRemainingCondition():
             return {"budgetRemaining": condition.below, "view": condition.view}
-        case ExhaustionCondition():
+        case _:
             return {"exhaustion": durations.format(condition.within_us), "view": condition.view}
 
 

@@ -16,14 +16,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from evaluators import reasons
 from evaluators.durations import MINUTE
-from evaluators.engine.conditions import PAGE, SILENT_BIT, VERDICT_BITS, Plan
+from evaluators.engine.conditions import PAGE, RETIRED_BIT, SILENT_BIT, VERDICT_BITS, Plan
 from evaluators.incidents import Incident, IncidentChange
 
 RESOLVE_AFTER: Final = 2 * MINUTE
 """Event time without any condition before an incident resolves: an alert at its threshold must not flap."""
 
-HOLDS: Final = ~(VERDICT_BITS | SILENT_BIT)
+HOLDS: Final = ~(VERDICT_BITS | SILENT_BIT | RETIRED_BIT)
 """The bits of a code that say that a condition holds or the promise is broken."""
 
 
@@ -66,7 +67,8 @@ def step(state: State, point: Point, hold_from_us: int | None) -> tuple[list[Sta
         state, change = resolved
         states.append(state)
         changes.append(change)
-    after, change = _alerted(_seen(state, point), point, held=held)
+    seen = _seen(state, point)
+    after, change = _retired(seen, point) if code & RETIRED_BIT else _alerted(seen, point, held=held)
     if change is not None:
         changes.append(change)
     if after != replace(state, at_us=point.at_us):
@@ -92,6 +94,16 @@ def _seen(state: State, point: Point) -> State:
     since_us = state.since_us if verdict == state.verdict else point.at_us
     silent = bool(point.code & SILENT_BIT)
     return replace(state, at_us=point.at_us, verdict=verdict, silent=silent, since_us=since_us)
+
+
+def _retired(state: State, point: Point) -> tuple[State, IncidentChange | None]:
+    """A group that is gone takes its incident along at once: nobody can mend it."""
+    if state.incident is None:
+        return state, None
+    reason = f"{reasons.RETIRED_GROUP}; {state.incident.reason}"
+    incident = replace(state.incident, resolved_us=point.at_us, reason=reason)
+    quiet = replace(state, released_us=None, calm_us=None, rank=0, incident=None)
+    return quiet, IncidentChange("resolved", point.at_us, incident)
 
 
 def _alerted(state: State, point: Point, *, held: bool) -> tuple[State, IncidentChange | None]:

@@ -31,6 +31,7 @@ from evaluators.engine.conditions import (
     BREACH_BIT,
     CONDITION_SHIFT,
     FORECAST_WINDOW,
+    RETIRED_BIT,
     SILENT_BIT,
     Plan,
 )
@@ -39,19 +40,24 @@ from evaluators.slots import Int64s
 from evaluators.standings import Verdict
 
 CONTRACTUAL, EXPERIENCED = 0, 1
+ENDLESS: Final = 1 << 62
 _NO_VERDICT, _MET, _AT_RISK, _BREACHED = range(4)
 VERDICT_OF: Final = (None, Verdict.MET, Verdict.AT_RISK, Verdict.BREACHED)
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is agreed for the series of a block, arrays of [series]."""
+    """What is agreed for the series of a block, arrays of [series].
+
+    `retires_after_us`: how long after its last sample a group is no longer spoken of; ENDLESS for what is no group.
+    """
 
     budgets: Float64s
     born_us: Int64s
     watched_from_us: Int64s
     counts_from_us: Int64s
     counts_until_us: Int64s
+    retires_after_us: Int64s
 
     def take(self, columns: Int64s) -> Terms:
         return Terms(
@@ -60,6 +66,7 @@ class Terms:
             self.watched_from_us[columns],
             self.counts_from_us[columns],
             self.counts_until_us[columns],
+            self.retires_after_us[columns],
         )
 
 
@@ -127,7 +134,11 @@ class Judgement:
         held[~ours] = 0
         self.held_back &= ours
         silent = np.where(quiet_us >= live_for(self.slot_us), SILENT_BIT, 0)
-        return held | verdict | silent
+        codes = held | verdict | silent
+        if (terms.retires_after_us < ENDLESS).any():
+            gone = (quiet_us >= terms.retires_after_us) & ~never(self.counted.last_us)
+            codes[gone] = RETIRED_BIT | SILENT_BIT
+        return codes
 
     def gone_at(self, view: int, at: tuple[Int64s, Int64s]) -> Int64s:
         """When the budget will be gone at the 6 h burn, for points (ticks, series); -1: not within the period."""
@@ -154,7 +165,7 @@ class Judgement:
             case BudgetRemainingCondition():
                 promise = self.budget(view_of(condition))
                 return promise.counted & (promise.allowed - promise.spent < condition.below * promise.allowed)
-            case ExhaustionCondition():
+            case _:
                 return self._exhausts(condition)
 
     def _seen_until(self, ticks: Int64s) -> Int64s:

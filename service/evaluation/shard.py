@@ -12,7 +12,7 @@ import msgspec
 from consumers.ports import PartitionStatus
 from evaluators.engine import Advance, SeriesSpec, ShardEngine
 from evaluators.slots import SlotCounts, concatenated
-from evaluators.standings import StandingTable
+from evaluators.standings import SeriesIdentity, StandingTable
 from evaluators.watermark import PartitionName, Reached, Sighting, Watermark
 from service.storage.entries import EpochName, LedgerBroken, LedgerEntry
 from service.storage.evaluation import Cursor, NewStandings, ShardRow
@@ -21,6 +21,10 @@ from service.storage.specs import Specs
 
 UNSAVED_ROWS: Final = 100_000
 """Folded rows that may wait in memory for a tick; more are written without one."""
+
+
+Heads = tuple[tuple[SeriesIdentity, ...], ...]
+"""The series of each block of a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,7 @@ class Shard:
         self._moved: set[EpochName] = set()
         self._unsaved: list[SlotCounts] = []
         self._blind_written: str | None = None
-        self._heads: tuple[bytes, str] | None = None
+        self._heads: tuple[Heads, bytes, str] | None = None
 
     def outdated(self, revision: int, series: Collection[int]) -> bool:
         """Whether its specs must be read again: other definitions, or series that were admitted since."""
@@ -265,11 +269,12 @@ class Shard:
         return NewStandings(identities, digest, table.pack_columns(), table.as_of_us)
 
     def _packed_heads(self, table: StandingTable) -> tuple[bytes, str]:
-        """Packed once per definition: it is the greater part of a table."""
-        if self._heads is None:
+        """Packed once per definition, and when groups retire or come back: it is the greater part of a table."""
+        heads = tuple(block.identities for block in table.blocks)
+        if self._heads is None or self._heads[0] != heads:
             packed = table.pack_identities()
-            self._heads = packed, hashlib.blake2b(packed, digest_size=16).hexdigest()
-        return self._heads
+            self._heads = heads, packed, hashlib.blake2b(packed, digest_size=16).hexdigest()
+        return self._heads[1:]
 
     def committed(self, clock_us: int, *, holds_back: bool) -> None:
         """All that `row`, `unsaved` and `standings` gave is written."""

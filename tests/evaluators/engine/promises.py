@@ -29,11 +29,13 @@ def promise(
     counts_from_us: int = 0,
     counts_until_us: int | None = None,
     has_exclusions: bool = False,
+    group: str | None = None,
 ) -> SeriesSpec:
-    """One series, promised `target` over `period`."""
+    """One series, promised `target` over `period`; `group`: of the region called so."""
     kind = "rolling" if isinstance(period, RollingPeriod) else "calendar"
+    labels = () if group is None else (("region", group),)
     return SeriesSpec(
-        identity=SeriesIdentity(series, "gold", f"objective-{series}", None, (), 1, target, kind),
+        identity=SeriesIdentity(series, "gold", f"objective-{series}", None, labels, 1, target, kind),
         period=period,
         policy=ResolvedPolicy(conditions, minimum),
         counts_from_us=counts_from_us,
