@@ -95,8 +95,5 @@ def _summed(cell: Int64s, values: Int64s) -> tuple[Int64s, Int64s]:
 
 def _width_for(sums: Int64s, present: np.dtype[Any]) -> np.dtype[Any]:
     least, most = int(sums.min()), int(sums.max())
-    for width in _WIDTHS:
-        limits = np.iinfo(width)
-        if limits.min <= least and most <= limits.max:
-            return max(np.dtype(width), present, key=lambda each: each.itemsize)
-    raise AssertionError  # int64 holds every int64
+    fitting = next(np.dtype(each) for each in _WIDTHS if np.iinfo(each).min <= least and most <= np.iinfo(each).max)
+    return max(fitting, present, key=lambda each: each.itemsize)

@@ -204,13 +204,13 @@ class Timeline:
         self.batch = min(self.batch, batch_ticks(self.slot_us, self.series))
 
     def _extend(self, until_us: int) -> None:
+        """Make room up to a later tick; of what falls out of the slots it is remembered when it was."""
         slots = self.slots
         dropped_to = min(until_us // self.slot_us - slots.rows, slots.end)
-        if dropped_to > slots.first:
-            counts = slots.read(slots.first, dropped_to)[1]
-            ends = (np.arange(slots.first, dropped_to, dtype=np.int64) + 1) * self.slot_us
-            seen = np.where(counts != 0, ends[:, None], NEVER).max(axis=0)
-            np.maximum(self.forgotten_us, seen, out=self.forgotten_us)
+        counts = slots.read(slots.first, dropped_to)[1]
+        ends = (np.arange(slots.first, dropped_to, dtype=np.int64) + 1) * self.slot_us
+        seen = np.where(counts != 0, ends[:, None], NEVER).max(axis=0, initial=NEVER)
+        np.maximum(self.forgotten_us, seen, out=self.forgotten_us)
         for step, tier in self.tiers.items():
             tier.extend(-(-until_us // step))
 
@@ -292,10 +292,6 @@ class Timeline:
             start = int(starts[place])
             present = self.periods.get(start)
             self.periods[start] = sums if present is None else present + sums
-        for place in np.unique(index).tolist():  # a period's predecessors, where a batch went through several
-            previous = self._previous_start(int(starts[place]))
-            if previous not in self.periods:
-                self.periods[previous] = np.zeros((self.kinds, self.series), dtype=np.int64)
 
     def _periods_at(self, starts: Int64s, index: Int64s, columns: Int64s | None) -> tuple[Int64s, Int64s, Int64s]:
         """At each tick the whole sum of its period (as known at the last tick) and of the one before."""

@@ -311,6 +311,31 @@ def test_a_long_silence_in_one_step_is_told_like_one_in_many(spec: SeriesSpec) -
     assert days(spec, step_us=12 * DAY) == days(spec, step_us=6 * HOUR)
 
 
+@pytest.mark.parametrize("step_us", [DAY, 7 * HOUR])
+def test_a_step_through_several_calendar_days_counts_each_for_itself(step_us: int) -> None:
+    """Late data of a day in the middle of the step included: the day after measures itself by it."""
+    today = promise(PAGE, period=CalendarPeriod("day", "UTC"))
+    rows = counts((1, START // MINUTE + hour * 60, 98, 100 + hour, 0, 0) for hour in range(5 * 24))
+    late = counts([(1, (START + 4 * DAY) // MINUTE - 60, 1_000, 1_000, 0, 0)])
+    found: list[tuple[object, ...]] = []
+    for step in (5 * DAY, step_us):
+        engine = ShardEngine(MINUTE, starts_us=START)
+        engine.define([today])
+        engine.fold(rows)
+        verdicts = [
+            each
+            for tick in range(START + step, START + 5 * DAY + step, step)
+            for each in engine.advance(min(tick, START + 5 * DAY - HOUR), lateness_us=0).verdicts
+        ]
+        engine.fold(late)
+        engine.advance(START + 5 * DAY - HOUR, lateness_us=0)
+        found.append((verdicts, standing(engine)))
+    assert found[0] == found[1]
+    assert standing(engine).experienced.total == sum(100 + hour for hour in range(96, 119))
+    before = sum(100 + hour for hour in range(72, 96)) + 1_000
+    assert standing(engine).allowed == pytest.approx(0.05 * max(before, standing(engine).experienced.total))
+
+
 def test_what_comes_after_a_long_silence_is_counted_where_it_lies() -> None:
     """The stretch that is stepped over ends before it."""
     engine = engine_of(promise(PAGE))
