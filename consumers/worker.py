@@ -302,9 +302,10 @@ class Worker:
             reading.leaving = True
         try:
             async with asyncio.timeout(self._pace.release_within_us / SECOND_US):
-                if self._commit is not None:
-                    await asyncio.wait((self._commit,))
-                    self._commit.result()  # raises if it failed: what was read since must not be committed without it
+                commit = self._commit
+                if commit is not None:
+                    await asyncio.wait((commit,))
+                    commit.result()  # raises if it failed: what was read since must not be committed without it
                 cuts = [each.cut() for each in leaving if each.placed and each.moved]
                 if cuts:
                     await self._committed(cuts, self._revision)

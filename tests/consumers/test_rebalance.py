@@ -107,6 +107,32 @@ async def test_what_follows_a_commit_that_failed_is_thrown_away(error: IngestErr
     assert world.ledger.counts() == recount([GOOD, GOOD])
 
 
+async def test_a_commit_that_the_loop_settles_meanwhile_is_waited_for_all_the_same() -> None:
+    """The group's callbacks run beside the loop, which may begin the next commit of what stays."""
+    world = World(2, replace(EAGER, flush_after_us=SECOND_US, flush_records=1))
+    gate = Gate(held="committing")
+    worker, _ = world.worker(steps=gate)
+    world.send(GOOD)
+    await turns(worker, 3)
+    world.send(GOOD)
+    world.send(GOOD, 1)
+    await turns(worker, 1)
+    leaving = asyncio.create_task(worker.revoked([FIRST]))
+    await asyncio.sleep(0)
+    assert worker._commit is not None
+
+    gate.opened.set()
+    await worker._commit
+    await turns(worker, 3)
+    await leaving
+
+    assert sorted((each.partition.number, each.read_from, each.next_offset) for each in world.ledger.entries) == [
+        (0, 0, 1),
+        (0, 1, 2),
+        (1, 0, 1),
+    ]
+
+
 async def test_giving_up_is_bounded_when_the_ledger_hangs() -> None:
     """The group waits for nobody; the work is thrown away."""
     world, gate = World(1, replace(PATIENT, release_within_us=10_000)), Gate(held="committing")
