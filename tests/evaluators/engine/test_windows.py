@@ -58,16 +58,27 @@ UNITS = ("day", "week", "month")
 
 @st.composite
 def raw_slots(draw: st.DrawFn, near: Iterable[int], from_us: int, until_us: int) -> list[Raw]:
-    """Up to 25 of them: near some times, or anywhere."""
-    somewhere = st.integers(from_us // SLOT, until_us // SLOT - 1)
-    at_an_edge = st.tuples(st.sampled_from(sorted(near)), st.integers(-100, 600)).map(lambda at: at[0] // SLOT + at[1])
+    """Up to 20 of them: at the edges where counts come in and leave, around them, or anywhere."""
+    anywhere = st.integers(from_us // SLOT, until_us // SLOT - 1)
+    by = st.sampled_from([-1, 0, 0, 1]) | st.integers(-90, 90)
+    at_an_edge = st.tuples(st.sampled_from(sorted(near)), by).map(lambda at: at[0] // SLOT + at[1])
     rows: list[Raw] = []
-    for slot in draw(st.lists(somewhere | at_an_edge | at_an_edge, max_size=25)):
+    for slot in draw(st.lists(at_an_edge | at_an_edge | at_an_edge | anywhere, min_size=1, max_size=20)):
         total = draw(st.integers(1, 300))
         failed, left_out = draw(st.integers(0, total)), draw(st.integers(0, total) | st.just(0))
         failed_out = draw(st.integers(max(0, failed + left_out - total), min(failed, left_out)))
         rows.append((slot * SLOT, total - failed, total, left_out - failed_out, left_out))
     return [row for row in rows if row[0] < until_us]
+
+
+@st.composite
+def ticks_after(draw: st.DrawFn, starts_us: int, *some: int) -> list[int]:
+    """Up to four in order, at random or one of these, and the last of the span."""
+    ends_us = starts_us + SPAN
+    inside = st.integers(1, SPAN // SLOT - 1).map(lambda slot: starts_us + slot * SLOT)
+    edges = [each for each in some if starts_us < each < ends_us]
+    chosen = draw(st.lists(st.sampled_from(edges) | inside if edges else inside, max_size=3))
+    return sorted({*chosen, ends_us})
 
 
 @dataclass
@@ -127,10 +138,8 @@ def asked_of(period: Period, target: float, starts_us: int) -> Asked:
     return Asked(promise(A_WEEK_BURNS, period=period, target=target, has_exclusions=True), starts_us)
 
 
-def in_parts(rows: list[Raw], starts_us: int, data: st.DataObject) -> list[tuple[int, list[Raw]]]:
-    """Random ticks in order, with rows that come before their slot, in time, or late."""
-    offsets = data.draw(st.lists(st.integers(1, SPAN // SLOT - 1), max_size=4, unique=True))
-    ticks = [starts_us + offset * SLOT for offset in (*sorted(offsets), SPAN // SLOT)]
+def in_parts(rows: list[Raw], ticks: list[int], data: st.DataObject) -> list[tuple[int, list[Raw]]]:
+    """The rows come before their slot is evaluated, in time, or late."""
     parts: list[list[Raw]] = [[] for _ in ticks]
     for row in rows:
         parts[data.draw(st.integers(0, len(ticks) - 1))].append(row)
@@ -147,11 +156,13 @@ def test_a_rolling_period_and_every_window_are_a_recount(
 ) -> None:
     """From an hour to 90 days, while old slots leave and late ones come."""
     starts_us = NOON + past_us
-    edges = [starts_us, *(starts_us - each for each in {length_us, *SHOWN.values()})]
-    rows = data.draw(raw_slots(edges, starts_us - length_us - DAY, starts_us + SPAN))
+    ticks = data.draw(ticks_after(starts_us))
+    lengths = {length_us, *SHOWN.values()}
+    edges = {edge for tick in ticks for each in lengths for edge in (started(tick, each), tick - each, tick)}
+    rows = data.draw(raw_slots(edges, starts_us - length_us - DAY, ticks[-1]))
     asked = asked_of(RollingPeriod(length_us), target, starts_us)
 
-    for tick_us, fresh in in_parts(rows, starts_us, data):
+    for tick_us, fresh in in_parts(rows, ticks, data):
         standing = asked.at(tick_us, fresh)
 
         start_us = started(tick_us, length_us)
@@ -165,10 +176,12 @@ def test_a_rolling_period_that_is_young_allows_by_the_pace_that_was_seen(
     length_us: int, target: float, data: st.DataObject
 ) -> None:
     """Its budget is of the total expected of a whole one; once it is full, of what was seen."""
-    rows = data.draw(raw_slots([NOON, NOON - length_us], NOON - length_us - DAY, NOON + SPAN))
+    ticks = data.draw(ticks_after(NOON))
+    edges = {edge for tick in ticks for edge in (started(tick, length_us), tick)}
+    rows = data.draw(raw_slots(edges, NOON - length_us - DAY, ticks[-1]))
     asked = asked_of(RollingPeriod(length_us), target, NOON)
 
-    for tick_us, fresh in in_parts(rows, NOON, data):
+    for tick_us, fresh in in_parts(rows, ticks, data):
         standing = asked.at(tick_us, fresh)
 
         start_us, born_us = started(tick_us, length_us), asked.born_us(tick_us)
@@ -212,10 +225,11 @@ def test_a_calendar_period_is_a_recount_by_local_dates(
     """In Berlin, over the change of the clock and over the end of the period; with the budget of an open period."""
     starts_us = edge_us - slots_before * SLOT
     begins = [midnight_of(unit, starts_us, back) for back in (-2, -1, 0)]
-    rows = data.draw(raw_slots([starts_us, edge_us, *begins], begins[0] - HOUR, starts_us + SPAN))
+    ticks = data.draw(ticks_after(starts_us, edge_us, edge_us + SLOT))
+    rows = data.draw(raw_slots([*ticks, edge_us, *begins], begins[0] - HOUR, ticks[-1]))
     asked = asked_of(CalendarPeriod(unit, "Europe/Berlin"), target, starts_us)  # type: ignore[arg-type]
 
-    for tick_us, fresh in in_parts(rows, starts_us, data):
+    for tick_us, fresh in in_parts(rows, ticks, data):
         standing = asked.at(tick_us, fresh)
 
         last_us = tick_us - SLOT  # a slot belongs where it starts
