@@ -64,7 +64,7 @@ def upgrade() -> None:
         sa.Column("partial", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("notify", postgresql.ARRAY(sa.Text()), nullable=False),
         sa.Column("announced", sa.Text(), nullable=True),
-        sa.Column("owed", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("owed", sa.Integer(), nullable=True),
         sa.Column("acknowledged_by", sa.Text(), nullable=True),
         sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("recorded_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),

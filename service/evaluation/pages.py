@@ -47,7 +47,7 @@ class Announcer:
             change.incident.id: (change.incident, _state_after(change)) for change in changes
         }
         for incident in open_incidents:
-            if incident.id in stored and stored[incident.id].owed:
+            if incident.id in stored and stored[incident.id].owed is not None:
                 after.setdefault(incident.id, (incident, "open"))
         escalated = {change.incident.id for change in changes if change.kind == "escalated"}
         recorded: list[Recorded] = []
@@ -55,17 +55,19 @@ class Announcer:
         for incident, state in after.values():
             before = stored.get(incident.id)
             type_, announced, owed = self.decide(before, incident.severity, state, escalated=incident.id in escalated)
-            recorded.append(Recorded(incident, state, announced, owed))
+            # A line that was not told of has an unused key; the last line may be an acknowledgement, which was told.
+            line = last_seq.get(incident.id) or (before.owed if before else None) or 0
+            recorded.append(Recorded(incident, state, announced, line if owed else None))
             if type_ is not None:
-                outbox += self._rows(type_, incident, last_seq.get(incident.id) or (before.last_seq if before else 0))
-        held = any(record.owed for record in recorded)
+                outbox += self._rows(type_, incident, line)
+        held = any(record.owed is not None for record in recorded)
         return Paging(tuple(recorded), events, tuple(outbox), held)
 
     def decide(
         self, before: Told | None, severity: str, state: State, *, escalated: bool
     ) -> tuple[PageType | None, str | None, bool]:
         """What to tell the targets of an incident that is now in `state`; what they have then been told last; and
-        whether they are owed a page that is held back.
+        whether they are owed a page that is held back. Every rise ends at a page: one that is a ticket was taken back.
         """
         announced = before.announced if before else None
         if announced is None or before is None:
@@ -73,7 +75,8 @@ class Announcer:
         if state == "open" and before.state != "open":
             return self._when_due("incident.opened", severity, None)
         if state == "open":
-            raised = before.owed or escalated or _RANK[severity] > _RANK[announced]
+            rises = escalated or before.owed is not None
+            raised = _RANK[severity] > _RANK[announced] or (rises and severity == "page")
             return self._when_due("incident.escalated", severity, announced) if raised else (None, announced, False)
         if state == before.state or (state == "resolved" and before.state == "withdrawn"):
             return None, announced, False

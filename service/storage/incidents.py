@@ -87,13 +87,13 @@ class Told:
     """What is stored of an incident: its state, its last event, and the severity that its targets were told last.
 
     `announced` None: they know nothing of it, or were told that it is over and it has begun anew while pages are held.
-    `owed`: pages were held when it opened or grew graver, so that they are told once pages are due.
+    `owed`: the event of its opening or growing graver while pages were held, which they are told of once pages are due.
     """
 
     state: State
     announced: str | None
     last_seq: int
-    owed: bool = False
+    owed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Recorded:
     incident: Incident
     state: State
     announced: str | None
-    owed: bool = False
+    owed: int | None = None
 
 
 After = tuple[int, str]
@@ -201,7 +201,7 @@ async def told(connection: AsyncConnection, shard: int, changed: Collection[str]
     """
     chosen = incidents.c.id == func.any(cast(bindparam("ids"), ARRAY(Text)))
     if held:
-        owed = (incidents.c.state == "open") & incidents.c.owed
+        owed = (incidents.c.state == "open") & incidents.c.owed.is_not(None)
         chosen |= owed & (incidents.c.shard == shard)
     query = (
         select(incidents.c.id, incidents.c.state, incidents.c.announced, incidents.c.owed)
@@ -229,7 +229,8 @@ async def _last_seqs(connection: AsyncConnection, locked: Collection[str]) -> di
 
 async def holds_back(connection: AsyncConnection, shard: int) -> bool:
     """Whether the shard has open incidents whose targets are owed a page."""
-    query = select(incidents.c.id).where(incidents.c.shard == shard, incidents.c.state == "open", incidents.c.owed)
+    owed = incidents.c.owed.is_not(None)
+    query = select(incidents.c.id).where(incidents.c.shard == shard, incidents.c.state == "open", owed)
     return (await connection.execute(query.limit(1))).first() is not None
 
 

@@ -252,7 +252,7 @@ incidents = Table(
     Column("partial", Boolean, nullable=False, server_default=text("false")),
     Column("notify", ARRAY(Text), nullable=False),
     Column("announced", Text),  # severity last put into the outbox
-    Column("owed", Boolean, nullable=False, server_default=text("false")),  # a page that a catch-up holds back
+    Column("owed", Integer),  # seq of the event whose page a catch-up holds back
     Column("acknowledged_by", Text),
     Column("acknowledged_at", DateTime(timezone=True)),
     Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),

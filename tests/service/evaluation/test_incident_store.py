@@ -45,7 +45,7 @@ async def put(
     announced: str | None = None,
     shard: int = 1,
     *,
-    owed: bool = False,
+    owed: int | None = None,
 ) -> None:
     """As a tick does."""
     async with database.begin() as connection:
@@ -165,15 +165,15 @@ async def test_lists_are_filtered(database: AsyncEngine, wanted: dict[str, Any],
 
 async def test_what_is_held_back_is_told_of_its_own_shard_only(database: AsyncEngine) -> None:
     """Each shard pages for itself."""
-    await put(database, replace(BASE, id="held"), owed=True)
-    await put(database, replace(BASE, id="raised"), announced="ticket", owed=True)
+    await put(database, replace(BASE, id="held"), owed=1)
+    await put(database, replace(BASE, id="raised"), announced="ticket", owed=1)
     await put(database, replace(BASE, id="told"), announced="ticket")
     await put(database, replace(BASE, id="over"), "resolved")
-    await put(database, replace(BASE, id="other"), shard=2, owed=True)
+    await put(database, replace(BASE, id="other"), shard=2, owed=1)
     async with database.begin() as connection:
         assert await incidents.told(connection, 1, {"over"}, held=True) == {
-            "held": Told("open", None, 1, owed=True),
-            "raised": Told("open", "ticket", 1, owed=True),
+            "held": Told("open", None, 1, owed=1),
+            "raised": Told("open", "ticket", 1, owed=1),
             "over": Told("resolved", None, 1),
         }
         assert await incidents.told(connection, 1, set(), held=False) == {}
