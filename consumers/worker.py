@@ -244,8 +244,7 @@ class Worker:
         if commit is None or not (wait or commit.done()):
             return
         await asyncio.wait((commit,))
-        if self._commit is commit:
-            self._commit = None
+        self._commit = None
         try:
             lost = commit.result()
         except IngestError:

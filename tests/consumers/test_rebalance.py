@@ -236,6 +236,27 @@ async def test_another_worker_that_moved_the_offset_costs_that_partition_only() 
     assert world.broker.hints == {SECOND: 1}
 
 
+async def test_what_follows_a_commit_that_was_lost_is_thrown_away_with_it() -> None:
+    """So much is waiting that the loop waits for the commit; then there is nothing left to commit."""
+    world = World(1, replace(PATIENT, flush_records=1, fetch_records=2))
+    gate = Gate(held="committing")
+    worker, _ = world.worker(steps=gate)
+    for _ in range(4):
+        world.send(GOOD)
+    await turns(worker, 3)
+    assert worker._readings[FIRST].pending_records == 2
+    world.ledger._positions[FIRST] = Position(0, 3)
+    loop = asyncio.create_task(turns(worker, 1))
+    await asyncio.sleep(0)
+
+    gate.opened.set()
+    await loop
+
+    assert spans(world) == []
+    await world.settled([worker])
+    assert spans(world) == [(3, 4)]
+
+
 async def test_a_span_from_elsewhere_is_not_counted() -> None:
     """The consumer is put back to where we are."""
     world = World(1, PATIENT)
