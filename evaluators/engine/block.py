@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -191,21 +191,28 @@ class Block:
         return [each.after_us for each in self.plan.conditions if isinstance(each, SilentCondition)]
 
     def refold(
-        self, columns: Int64s, from_us: int, hold_from_us: int | None, old: dict[int, Any], changes: Changes
+        self, since_us: Mapping[int, int], hold_from_us: int | None, old: dict[int, Any], changes: Changes
     ) -> None:
-        """Run the fold again for some series, over the ticks after `from_us` and up to the last.
+        """Run the fold again for some series (columns), each over the ticks after a time of its own and up to the last.
 
         `old` are the numbers that stood before the counts were corrected (see `summary`).
         """
         end_us = self.timeline.end_us
-        from_us = max(from_us, end_us - HORIZON)
+        columns = np.array(sorted(since_us), dtype=np.int64)
+        from_us = max(min(since_us.values()), end_us - HORIZON)
         ticks = max((end_us - from_us) // self.timeline.slot_us, 1)
         share = max(BATCH_CELLS // ticks, 1)
         for place in range(0, len(columns), share):
-            self._refold(columns[place : place + share], from_us, hold_from_us, old, changes)
+            self._refold(columns[place : place + share], from_us, since_us, hold_from_us, old, changes)
 
     def _refold(
-        self, columns: Int64s, from_us: int, hold_from_us: int | None, old: dict[int, Any], changes: Changes
+        self,
+        columns: Int64s,
+        from_us: int,
+        since_us: Mapping[int, int],
+        hold_from_us: int | None,
+        old: dict[int, Any],
+        changes: Changes,
     ) -> None:
         if from_us >= self.timeline.end_us:
             return
@@ -217,7 +224,10 @@ class Block:
         series_at, tick_at = np.nonzero((codes != before).T)
         scene = Scene(self, judgement, codes, (tick_at, series_at), columns, hold_from_us)
         for place, points in scene.by_series():
-            self._restate(int(columns[place]), place, scene, points, from_us, old, changes)
+            # Who shares the block, and is touched earlier, must not widen what is restated.
+            own_us = max(since_us[int(columns[place])], from_us)
+            later = [point for point in points if point.at_us > own_us]
+            self._restate(int(columns[place]), place, scene, later, own_us, old, changes)
 
     def _restate(
         self,

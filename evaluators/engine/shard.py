@@ -234,7 +234,7 @@ class ShardEngine:
             old = block.summary(columns)
             if rows is not None:
                 block.timeline.add(rows.column, rows.slot, rows.values)
-            block.refold(columns, min(touched.values()), self.hold_from_us, old, changes)
+            block.refold(touched, self.hold_from_us, old, changes)
 
     def _forward(self, until_us: int, changes: Changes) -> None:
         due = self.pending.before(until_us // self.slot_us)

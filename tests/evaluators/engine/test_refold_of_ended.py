@@ -63,3 +63,15 @@ def test_an_escalation_is_never_told_after_the_end() -> None:
 
 def _span(incident: Incident) -> tuple[object, ...]:
     return (incident.severity, incident.started_us, incident.detected_us, incident.resolved_us)
+
+
+def test_what_is_restated_of_a_series_begins_where_its_own_late_data_lies() -> None:
+    """Who else shares its policy, and how far back their data reaches, is nothing to it."""
+    engine = engine_of(promise(PAGE, TICKET), promise(PAGE, TICKET, series=2))
+    for series in (1, 2):
+        engine.fold(traffic(range(90), series=series))
+    engine.advance(at(90), lateness_us=0)
+    engine.fold(traffic(range(20, 30), bad=100, series=1))
+    engine.fold(traffic(range(60, 70), bad=100, series=2))
+    late = engine.advance(at(91), lateness_us=0)
+    assert {each.series_id: each.from_us for each in late.restated} == {1: at(20), 2: at(60)}
