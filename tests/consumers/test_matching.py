@@ -89,6 +89,18 @@ def test_a_sample_that_no_rule_reads_is_unmatched() -> None:
     assert Matcher([AVAILABILITY]).target("latency", {"service": "search"}, compares=True) is UNMATCHED
 
 
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)], ids=["before", "behind"])
+def test_a_rule_that_pins_no_metric_reads_every_metric(order: tuple[int, int]) -> None:
+    """Also those that other rules pin, whichever came first."""
+    anywhere = rule(1, ThresholdIndicator(Selector.parse('{status="500"}'), "lte", 1.0))
+    pinned = rule(2, ThresholdIndicator(Selector.parse("latency"), "lte", 1.0))
+    matcher = Matcher([{1: anywhere, 2: pinned}[number] for number in order])
+
+    for metric, indicators in (("latency", order), ("logins", (1,))):
+        target = matcher.target(metric, {"status": "500"}, compares=True)
+        assert tuple(route.key.indicator_id for route in target.routes) == indicators
+
+
 def test_a_delta_feeds_no_threshold() -> None:
     """Deltas and values of the same labels are told apart in the cache too."""
     matcher = Matcher([LATENCY])

@@ -153,12 +153,14 @@ async def test_nothing_more_is_taken_of_a_partition_that_is_being_given_up() -> 
     world.send(GOOD)
     worker, _ = world.worker(steps=gate)
     await turns(worker, 2)
+    reading = worker._readings[FIRST]
     leaving = asyncio.create_task(worker.revoked([FIRST]))
     await asyncio.sleep(0)
     world.send(GOOD)
 
     await turns(worker, 2)
 
+    assert reading.position == 1
     gate.opened.set()
     await leaving
     assert spans(world) == [(0, 1)]

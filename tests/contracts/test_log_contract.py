@@ -85,11 +85,15 @@ async def test_two_members_share_the_partitions_and_one_takes_over(
 
     await eventually(shared, "one partition each")
     assert first.held | second.held == both
+    for partition in both:
+        await cluster.append(partition, b"shared")
+    assert len(await first.read(1)) == len(await second.read(1)) == 1
     await first.log.stop()
     await second.until(lambda: second.held == both, "the other has both")
+    second.fetched.clear()
     for partition in both:
         await cluster.append(partition, b"late")
-    assert len(await second.read(2)) == 2
+    await second.until(lambda: [each.value for each in second.records()].count(b"late") == 2, "both partitions")
 
 
 async def test_stopping_twice_is_stopping(cluster: Cluster, join: Joins, topic_name: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import aiokafka.errors
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.structs import TopicPartition
 
 from consumers.errors import LogUnavailable
 from consumers.kafka import KafkaConnection, KafkaLog
@@ -105,6 +106,9 @@ async def test_the_groups_own_offsets_are_never_read_from(kafka: KafkaCluster, t
     await first.log.stop()
 
     second = await Reader(kafka.log(group)).start(topic_name)
+    while not second.held:
+        await second.log.fetch(50_000, 10)
+    assert second.log._consumer.paused() == {partition}  # type: ignore[attr-defined]
 
     assert [each.offset for each in await second.read(3)] == [0, 1, 2]
     await second.log.stop()
@@ -237,6 +241,8 @@ async def test_positions_of_partitions_that_are_not_ours_are_not_told(
     await kafka.create(topic_name)
     await kafka.append(partition, b"one")
     reader = await join(kafka, topic_name)
+    while not reader.held:
+        await reader.log.fetch(50_000, 10)
 
     await reader.log.hint({partition: 1})
     assert await kafka.hinted(group, partition) is None
@@ -245,6 +251,21 @@ async def test_positions_of_partitions_that_are_not_ours_are_not_told(
     await reader.log.hint({partition: 1, Partition(topic_name, 5): 9})
     assert await kafka.hinted(group, partition) == 1
     assert await kafka.hinted(group, Partition(topic_name, 5)) is None
+
+
+async def test_an_answer_that_was_seen_already_says_nothing_anew(
+    kafka: KafkaCluster, join: Joins, topic_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of the log would be as new as we ask for it, however old the answer is."""
+    await kafka.create(topic_name)
+    reader = await join(kafka, topic_name)
+    await reader.until(lambda: bool(reader.fetched), "the end")
+    consumer: Any = reader.log._consumer  # type: ignore[attr-defined]
+    answered_ms = consumer.last_poll_timestamp(TopicPartition(topic_name, 0))
+    monkeypatch.setattr(consumer, "last_poll_timestamp", lambda _: answered_ms)
+    await reader.turn()
+
+    assert [await reader.turn() for _ in range(3)] == [[], [], []]
 
 
 async def test_a_fetch_in_the_middle_of_a_rebalance_is_bounded(
