@@ -302,12 +302,12 @@ def test_a_broken_promise_pages_whatever_the_minimum_says(
 
 
 @settings(max_examples=30)
-@given(st.integers(1, 10_000), st.integers(2, 60), st.sampled_from([0.9, 0.99, 0.999]))
+@given(st.integers(1, 6), st.integers(2, 60), st.sampled_from([0.99, 0.999, 0.9999]))
 def test_a_young_period_is_not_broken_by_its_first_failure(total: int, slots: int, target: float) -> None:
-    """Whatever the first slots bring: one failure alone is no proof while the budget is projected."""
+    """Even where less than one is expected to be allowed: a projection is no proof."""
     rows: list[Row] = [(1, START // SLOT, total - 1, total, 0, 0)]
     rows += [(1, START // SLOT + place, total, total, 0, 0) for place in range(1, slots)]
-    spec = promise(period=RollingPeriod(DAY), target=target)
+    spec = promise(period=RollingPeriod(HOUR), target=target)
 
     engine = engine_of(spec)
     engine.fold(counts(rows))
