@@ -54,7 +54,7 @@ def test_merging_adds_up_each_slot_of_each_series(rows: Rows) -> None:
 def test_merging_does_not_depend_on_the_order(rows: Rows, random: Random) -> None:
     """Commutative."""
     shuffled = list(rows)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     assert rows_of(counts(shuffled).merged()) == rows_of(counts(rows).merged())
 
 
