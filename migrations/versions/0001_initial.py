@@ -135,10 +135,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
         sa.UniqueConstraint("idempotency_key", name=op.f("uq_outbox_idempotency_key")),
     )
-    op.create_index(
-        "ix_outbox_due", "outbox", ["next_attempt_at"], unique=False, postgresql_where=sa.text("state = 'pending'")
-    )
     op.create_index("ix_outbox_incident", "outbox", ["incident_id"], unique=False)
+    op.create_index(
+        "ix_outbox_waiting",
+        "outbox",
+        ["target", "severity", "attempts", "id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'pending'"),
+    )
     op.create_table(
         "partition_offsets",
         sa.Column("topic", sa.Text(), nullable=False),

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 FIRST_DELAY_S = 1.0
 GREATEST_DELAY_S = 300.0
-GIVE_UP_AFTER = 300
-"""Attempts; with the greatest delay between them that is about a day."""
+GIVE_UP_AFTER_S = 86_400.0
+"""Since it was written: whoever reads a page a day late has learnt of the trouble otherwise."""
+
+LEAST_ATTEMPTS = 10
+"""A row that waited for a delivery that was down, or behind many others, has its tries too: some ten minutes of them."""
 
 JITTER = 0.2
 """Share of the delay that is random, so that many waiting rows do not come back as one wave."""
+
+
+def given_up(attempts: int, waited_s: float) -> bool:
+    """Whether a row that has failed `attempts` times, `waited_s` after it was written, is not tried again."""
+    return attempts >= LEAST_ATTEMPTS and waited_s >= GIVE_UP_AFTER_S
 
 
 def delay_s(attempts: int, chance: float, retry_after_s: float | None = None) -> float:

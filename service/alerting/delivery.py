@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter as Counted
 from collections.abc import Callable, Mapping
 
 import structlog
 from prometheus_client import Counter
 
 from evaluators.agreements import NotificationTarget
-from service.alerting.backoff import GIVE_UP_AFTER, delay_s
+from service.alerting.backoff import delay_s, given_up
 from service.alerting.ports import Channel, Notification, Outbox, Outcome, Rejected, Retry, Sent, Targets
 from service.errors import DependencyAway
 
@@ -18,6 +19,15 @@ POLL_S = 1.0
 
 AT_ONCE = 32
 """Sends under way in one process; each is bounded in time."""
+
+PER_TARGET = 4
+"""Of these to one target. One that took nothing last time gets a single send until it takes one: targets that hang for
+hours must not fill the room together."""
+
+LAND_WITHIN_S = 5.0
+"""At a stop. A send may take longer; it is cut off then, while the process still has time to give its claim back."""
+
+GIVE_BACK_WITHIN_S = 2.0
 
 _log = structlog.get_logger(__name__)
 
@@ -47,14 +57,15 @@ class Delivery:
         self._stopping = False
         self._away = False
         self._faulty: set[str] = set()
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._refusing: set[str] = set()
+        self._under_way: dict[asyncio.Task[None], str] = {}
 
     def wake(self) -> None:
         """There may be something to send."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Finish the sends under way, then return from `run`."""
+        """Finish the sends under way within a bound, then return from `run`."""
         self._stopping = True
         self._wake.set()
 
@@ -81,37 +92,48 @@ class Delivery:
         if room <= 0:
             return False
         try:
-            claimed = await self._outbox.claim(self._worker, room)
-            self._away = False
-            if not claimed:
-                return False
-            targets = await self._targets.targets()
+            targets = await self._targets.targets()  # before the claim, which would have to lapse if this failed
+            taken = self._taken()
+            claimed = await self._outbox.claim(self._worker, room, per_target=PER_TARGET, taken=taken)
         except DependencyAway:
             self._miss_database()
             return False
+        self._away = False
         for notification in claimed:
             task = asyncio.create_task(self._deliver(notification, targets), name=notification.idempotency_key)
             task.add_done_callback(lambda _: self._wake.set())
-            self._under_way.add(task)
-        return True
+            self._under_way[task] = notification.target
+        return bool(claimed)
+
+    def _taken(self) -> dict[str, int]:
+        """What each target has of its room: the sends under way, and all but one where it takes nothing."""
+        sends = Counted(self._under_way.values())
+        sends.update(dict.fromkeys(self._refusing, PER_TARGET - 1))
+        return dict(sends)
 
     async def _landed(self) -> None:
         if self._under_way:
-            await asyncio.wait(self._under_way)
+            await asyncio.wait(self._under_way, timeout=LAND_WITHIN_S)
         self._collect()
 
     async def _cut_off(self) -> None:
-        """Sends that are still under way when the part is cancelled or fails: their claims lapse, and they go again."""
+        """Sends that are still under way when the part ends go again, elsewhere or after the start."""
+        if not self._under_way:
+            return
         for task in self._under_way:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
         self._under_way.clear()
+        try:
+            async with asyncio.timeout(GIVE_BACK_WITHIN_S):
+                await self._outbox.give_back(self._worker)
+        except (DependencyAway, TimeoutError):
+            return  # they lapse
 
     def _collect(self) -> None:
         """What could not be settled is sent again when its claim lapses; any other fault is raised."""
-        done = {task for task in self._under_way if task.done()}
-        self._under_way -= done
-        for task in done:
+        for task in [task for task in self._under_way if task.done()]:
+            del self._under_way[task]
             try:
                 task.result()
             except DependencyAway:
@@ -150,6 +172,8 @@ class Delivery:
 
     async def _settle(self, notification: Notification, channel: str, outcome: Outcome) -> None:
         attempts = notification.attempts + 1
+        refused_before = notification.target in self._refusing
+        self._note(notification.target, outcome)
         log = _log.bind(
             incident=notification.incident_id, type=notification.type, target=notification.target, attempts=attempts
         )
@@ -158,11 +182,11 @@ class Delivery:
                 await self._outbox.sent(notification, self._worker)
                 self._results.labels(channel, "sent").inc()
                 log.info("Notification sent.", action="notification_sent")
-            case Retry(reason, after) if attempts < GIVE_UP_AFTER:
+            case Retry(reason, after) if not given_up(attempts, notification.waited_s):
                 delay = delay_s(attempts, self._chance(), after)
                 await self._outbox.retry(notification, self._worker, reason, delay)
                 self._results.labels(channel, "retried").inc()
-                if attempts == 1:
+                if not refused_before:
                     log.warning(
                         "Notification not taken; will be tried again.", action="notification_retried", reason=reason
                     )
@@ -170,6 +194,13 @@ class Delivery:
                 await self._outbox.failed(notification, self._worker, reason)
                 self._results.labels(channel, "failed").inc()
                 log.error("Notification given up.", action="notification_failed", reason=reason)
+
+    def _note(self, target: str, outcome: Outcome) -> None:
+        """Whether the target takes anything; one that rejects a page is there, and may take the next."""
+        if isinstance(outcome, Retry):
+            self._refusing.add(target)
+        else:
+            self._refusing.discard(target)
 
     async def _sleep(self) -> None:
         try:

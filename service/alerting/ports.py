@@ -11,7 +11,7 @@ from evaluators.agreements import NotificationTarget
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One claimed outbox row. `payload` is the page: {"type", "timestamp", "data"}."""
+    """One claimed outbox row. `payload` is the page: {"type", "timestamp", "data"}; `waited_s` is since it was written."""
 
     id: int
     idempotency_key: str
@@ -20,6 +20,7 @@ class Notification:
     target: str
     payload: Mapping[str, Any]
     attempts: int
+    waited_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,13 @@ class Channel(Protocol):
 class Outbox(Protocol):
     """Rows waiting to be sent."""
 
-    async def claim(self, worker: str, limit: int) -> Sequence[Notification]:
-        """Up to `limit` due rows, pages before tickets, each incident's changes in order per target."""
+    async def claim(
+        self, worker: str, limit: int, *, per_target: int, taken: Mapping[str, int]
+    ) -> Sequence[Notification]:
+        """Up to `limit` due rows, and of one target up to `per_target` less what is `taken` there.
+
+        Pages before tickets, fresh ones before those that failed, each incident's changes in order per target.
+        """
         ...
 
     async def sent(self, notification: Notification, worker: str) -> bool:
@@ -68,6 +74,10 @@ class Outbox(Protocol):
     async def retry(self, notification: Notification, worker: str, reason: str, delay_s: float) -> bool: ...
 
     async def failed(self, notification: Notification, worker: str, reason: str) -> bool: ...
+
+    async def give_back(self, worker: str) -> None:
+        """End every claim of this worker, so that nobody waits for them to lapse."""
+        ...
 
 
 class Targets(Protocol):

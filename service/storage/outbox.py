@@ -6,7 +6,7 @@ target a later change waits until the earlier is settled, so that nobody reads "
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -14,38 +14,43 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service.alerting.ports import Notification
 from service.storage.database import reaching
 
-CLAIM_S = 60
-"""Longer than any send is bounded to; a claim that lapses is taken by another worker."""
+CLAIM_S = 30
+"""Twice what a send is bounded to. Whatever a worker that died had claimed waits for so long."""
 
-AT_ONCE = 8
-"""Notifications of one target under way, over all workers: a target that hangs holds up its own pages only."""
-
+# Each step walks an index: the targets by skipping from one to the next, then of each the first rows that are due. A
+# target that was away for a day may have 100,000 rows waiting, and a claim comes whenever a send ends.
+# 'page' sorts before 'ticket'. A row that another worker settles meanwhile is judged anew when it is locked.
 _CLAIM = text(
     """
-    WITH waiting AS (
-        SELECT due.id, due.target, row_number() OVER (
-            PARTITION BY due.target ORDER BY due.severity = 'page' DESC, due.attempts, due.id) AS place
-        FROM outbox AS due
-        WHERE due.state = 'pending' AND due.next_attempt_at <= clock_timestamp()
-          AND (due.claimed_until IS NULL OR due.claimed_until < clock_timestamp())
-          AND NOT EXISTS (
-              SELECT FROM outbox AS earlier
-              WHERE earlier.incident_id = due.incident_id AND earlier.target = due.target
-                AND earlier.id < due.id AND earlier.state = 'pending')
-    ), under_way AS (
-        SELECT target, count(*) AS claimed FROM outbox
-        WHERE state = 'pending' AND claimed_until >= clock_timestamp() GROUP BY target
+    WITH RECURSIVE waiting(target) AS (
+        (SELECT target FROM outbox WHERE state = 'pending' ORDER BY target LIMIT 1)
+        UNION ALL
+        SELECT (SELECT later.target FROM outbox AS later
+                WHERE later.state = 'pending' AND later.target > waiting.target ORDER BY later.target LIMIT 1)
+        FROM waiting WHERE waiting.target IS NOT NULL
+    ), busy AS (
+        SELECT * FROM unnest(CAST(:targets AS text[]), CAST(:taken AS integer[])) AS named(target, taken)
+    ), chosen AS (
+        SELECT first.id FROM waiting LEFT JOIN busy ON busy.target = waiting.target
+        CROSS JOIN LATERAL (
+            SELECT due.id, due.severity, due.attempts FROM outbox AS due
+            WHERE due.target = waiting.target
+              AND due.state = 'pending' AND due.next_attempt_at <= clock_timestamp()
+              AND (due.claimed_until IS NULL OR due.claimed_until < clock_timestamp())
+              AND NOT EXISTS (
+                  SELECT FROM outbox AS earlier
+                  WHERE earlier.incident_id = due.incident_id AND earlier.target = due.target
+                    AND earlier.id < due.id AND earlier.state = 'pending')
+            ORDER BY due.severity, due.attempts, due.id
+            LIMIT greatest(:per_target - coalesce(busy.taken, 0), 0) FOR UPDATE SKIP LOCKED
+        ) AS first
+        ORDER BY first.severity, first.attempts, first.id
+        LIMIT :most
     )
     UPDATE outbox SET claimed_by = :worker, claimed_until = clock_timestamp() + make_interval(secs => :claim_s)
-    WHERE id IN (
-        SELECT due.id FROM outbox AS due
-        JOIN waiting ON waiting.id = due.id
-        LEFT JOIN under_way ON under_way.target = due.target
-        WHERE waiting.place + coalesce(under_way.claimed, 0) <= :at_once AND due.state = 'pending'
-          AND (due.claimed_until IS NULL OR due.claimed_until < clock_timestamp())
-        ORDER BY due.severity = 'page' DESC, due.attempts, due.id
-        LIMIT :most FOR UPDATE OF due SKIP LOCKED)
-    RETURNING id, idempotency_key, incident_id, type, target, payload, attempts, severity
+    WHERE id IN (SELECT id FROM chosen)
+    RETURNING id, idempotency_key, incident_id, type, target, payload, attempts, severity,
+        CAST(extract(epoch FROM clock_timestamp() - created_at) AS double precision) AS waited_s
     """
 )
 
@@ -58,6 +63,10 @@ _SETTLE = text(
     """
 )
 
+_GIVE_BACK = text(
+    "UPDATE outbox SET claimed_by = NULL, claimed_until = NULL WHERE state = 'pending' AND claimed_by = :worker"
+)
+
 
 class PostgresOutbox:
     """Implements `service.alerting.ports.Outbox`."""
@@ -65,9 +74,18 @@ class PostgresOutbox:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def claim(self, worker: str, limit: int) -> Sequence[Notification]:
+    async def claim(
+        self, worker: str, limit: int, *, per_target: int, taken: Mapping[str, int]
+    ) -> Sequence[Notification]:
         """Up to `limit` due rows, pages before tickets, fresh ones before those that failed. Raises DependencyAway."""
-        values = {"worker": worker, "most": limit, "at_once": AT_ONCE, "claim_s": float(CLAIM_S)}
+        values = {
+            "worker": worker,
+            "most": limit,
+            "per_target": per_target,
+            "targets": list(taken),
+            "taken": list(taken.values()),
+            "claim_s": float(CLAIM_S),
+        }
         with reaching():
             async with self._engine.begin() as connection:
                 rows = [dict(row) for row in (await connection.execute(_CLAIM, values)).mappings()]
@@ -85,6 +103,12 @@ class PostgresOutbox:
     async def failed(self, notification: Notification, worker: str, reason: str) -> bool:
         """Settle as never to be taken."""
         return await self._settle(notification, worker, "failed", reason, 0.0)
+
+    async def give_back(self, worker: str) -> None:
+        """End every claim of this worker."""
+        with reaching():
+            async with self._engine.begin() as connection:
+                await connection.execute(_GIVE_BACK, {"worker": worker})
 
     async def _settle(
         self, notification: Notification, worker: str, state: str, error: str | None, delay_s: float

@@ -309,6 +309,6 @@ outbox = Table(
     Column("last_error", Text),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("settled_at", DateTime(timezone=True)),
-    Index("ix_outbox_due", "next_attempt_at", postgresql_where=text("state = 'pending'")),
+    Index("ix_outbox_waiting", "target", "severity", "attempts", "id", postgresql_where=text("state = 'pending'")),
     Index("ix_outbox_incident", "incident_id"),
 )
