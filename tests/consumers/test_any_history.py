@@ -7,6 +7,7 @@ import contextlib
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -184,6 +185,7 @@ class Crew:
         await self.world.settled([worker for worker, _ in self.workers])
 
 
+@pytest.mark.timeout(300)  # a loaded machine takes minutes
 @settings(max_examples=150)
 @given(
     script=scripts,

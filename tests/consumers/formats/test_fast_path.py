@@ -77,14 +77,14 @@ def agree(value: bytes) -> None:
         assert strict is None or strict == exact
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(event=st.one_of(events, events, odd))
 def test_both_give_the_same_samples_for_any_event(event: dict[str, Any]) -> None:
     """Fields of the right kind, of the wrong one, missing, and beyond every bound."""
     agree(json.dumps(event).encode())
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(event=events, cut=st.integers(0, 300), put=st.binary(max_size=3), drop=st.integers(0, 3))
 def test_both_give_the_same_samples_for_any_damage(event: dict[str, Any], cut: int, put: bytes, drop: int) -> None:
     """Bytes changed, lost and added, as broken emitters and broken disks do."""
