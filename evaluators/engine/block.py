@@ -225,9 +225,10 @@ class Block:
         scene = Scene(self, judgement, codes, (tick_at, series_at), columns, hold_from_us)
         for place, points in scene.by_series():
             # Who shares the block, and is touched earlier, must not widen what is restated.
-            own_us = max(since_us[int(columns[place])], from_us)
+            column = int(columns[place])
+            own_us = max(since_us[column], from_us, self.tracks[column].ruled_from_us)
             later = [point for point in points if point.at_us > own_us]
-            self._restate(int(columns[place]), place, scene, later, own_us, old, changes)
+            self._restate(column, place, scene, later, own_us, old, changes)
 
     def _restate(
         self,

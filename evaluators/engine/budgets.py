@@ -52,12 +52,14 @@ def budget(
     failures: Int64s,
     total: Int64s,
     previous: Int64s | None,
+    more: Float64s | float = 0.0,
 ) -> Budget:
     """The budget at each tick, of one view's failures and total over the period.
 
     A full rolling period and a closed calendar period: budget x total. Otherwise budget x expected total, which is the
     previous period's, if it was counted from its start to its end (or what was seen already, if that is more), else what
     was seen over the share of the period that it was seen in. A projection is no proof: by it, one failure alone never breaks a promise.
+    `more` is what earlier targets allow beyond that (see versions).
     """
     ticks = counted.ticks[:, None]
     start = counted.period_start_us[:, None]
@@ -77,7 +79,7 @@ def budget(
         full = np.broadcast_to(ticks >= counted.period_end_us[:, None], total.shape)
     else:
         full = born_us[None, :] <= start
-    allowed = budgets * np.where(full, total, expected)
+    allowed = budgets * np.where(full, total, expected) + more
     some = total > 0
     gone = some & (failures > 0) & (failures * (1 + CLOSE) >= allowed)
     return Budget(allowed, failures, ~full, some, gone, gone & (full | (failures > 1)))

@@ -108,7 +108,14 @@ class Judgement:
             previous = None if self.counted.previous is None else self.counts(self.counted.previous, view)[1]
             terms = self.terms
             self._budgets[view] = budget(
-                self.counted, terms.born_us, terms.budgets, self.plan.period, failures, total, previous
+                self.counted,
+                terms.born_us,
+                terms.budgets,
+                self.plan.period,
+                failures,
+                total,
+                previous,
+                self._more(view, total) if self.counted.earlier else 0.0,
             )
         return self._budgets[view]
 
@@ -236,6 +243,14 @@ class Judgement:
             self.plan.period,
         )
 
+    def _more(self, view: int, total: Int64s) -> Float64s:
+        """What earlier targets allow beyond the newest, of a window up to the tick that counted `total`."""
+        left_out = self.counts(self.counted.period, view)[1] - total
+        more = np.zeros(total.shape)
+        for each in self.counted.earlier:
+            more += each.extra * np.maximum(self.counts(each.before, view)[1] - left_out, 0)
+        return more
+
     def _excess(self, view: int, at: tuple[Int64s, Int64s], budgets: Float64s) -> tuple[tuple[int, ...], Float64s]:
         """Failures beyond the budget over each window up to the period."""
         period = self.plan.period
@@ -244,6 +259,8 @@ class Judgement:
         places = [place for place, length in enumerate(self.plan.lengths) if length <= period.length_us]
         sums = [self.window(place, view) for place in places]
         excess = np.array([failures[at] - budgets * total[at] for failures, total in sums])
+        if self.counted.earlier:
+            excess -= np.array([self._more(view, total)[at] for _, total in sums])
         return tuple(self.plan.lengths[place] for place in places), excess
 
 

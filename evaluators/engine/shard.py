@@ -2,10 +2,11 @@
 
 What the same counts say does not depend on how they were cut into folds and advances, as far as late data lies within
 `timeline.HORIZON` of the tick: there the fold is run again. Older late data corrects every sum that still spans it, and the
-fold is resumed at the horizon. A changed target, policy or name of a series takes effect with the next tick, for the whole
-period (one budget sum per version is not kept yet); its slots carry on. Another period, or windows that were not summed
-before, start with what was kept for the others: rebuild from the store to have all of it. Rows of series that are not defined are left out once the tick
-reaches them: load them from the store when the series is defined.
+fold is resumed at the horizon; so it is where a series' definition changed: what was said before stands as it was agreed
+then. A changed target, policy or name of a series takes effect with the next tick; its slots carry on, and the budget sums
+what each target allowed (see versions). Another period, or windows that were not summed before, start with what was kept for
+the others: rebuild from the store to have all of it. Rows of series that are not defined are left out once the tick reaches
+them: load them from the store when the series is defined.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from evaluators import calendars, durations
 from evaluators.agreements import CalendarPeriod, Period
 from evaluators.engine import snapshots
 from evaluators.engine.block import Block, Changes, Rows, retired
+from evaluators.engine.budgets import budget_of
 from evaluators.engine.conditions import FORECAST_WINDOW, Plan
+from evaluators.engine.luggage import Luggage
 from evaluators.engine.pending import Pending
 from evaluators.engine.specs import Advance, SeriesSpec
 from evaluators.engine.timeline import HORIZON, PERIODS_KEPT, Timeline
@@ -79,28 +82,41 @@ class ShardEngine:
             if incident is not None:
                 self.retired.append(retired(incident, now_us))
         groups: dict[Key, list[int]] = {}
+        retargeted: dict[int, float] = {}
         for series_id, spec in defined.items():
-            self._track(series_id, spec, now_us)
+            before = self._track(series_id, spec, now_us)
+            if before != spec.identity.target:
+                retargeted[series_id] = before
             excluding = spec.has_exclusions or series_id in self.excluding
             groups.setdefault((spec.period, spec.policy, excluding), []).append(series_id)
         old, homes = self.blocks, self.homes
         moved = {
-            series_id: _Luggage.of(old[home].timeline, homes.column_of(series_id))
+            series_id: Luggage.of(old[home].timeline, homes.column_of(series_id))
             for key, ids in groups.items()
             for series_id in ids
             if (home := homes.key_of(series_id)) is not None and home != key
         }
         self.blocks = {key: self._block(key, old.get(key), ids, moved, now_us) for key, ids in groups.items()}
         self.homes = Homes.of(self.blocks)
+        for series_id, before in retargeted.items():
+            extra = budget_of(np.array([before, self.tracks[series_id].target]))
+            self.versioned(series_id, now_us, float(extra[0] - extra[1]))
 
-    def _track(self, series_id: int, spec: SeriesSpec, now_us: int) -> None:
+    def _track(self, series_id: int, spec: SeriesSpec, now_us: int) -> float:
+        """Returns the target that was in force."""
         known = self.tracks.get(series_id)
-        if known is None:
-            self.tracks[series_id] = Track(spec, max(spec.counts_from_us, now_us))
-        else:
-            known.spec = spec
+        if known is not None:
+            return known.define(spec, now_us)
+        self.tracks[series_id] = Track(spec, max(spec.counts_from_us, now_us))
+        return spec.identity.target
 
-    def _block(self, key: Key, known: Block | None, ids: list[int], moved: dict[int, _Luggage], now_us: int) -> Block:
+    def versioned(self, series_id: int, at_us: int, extra: float) -> None:
+        """The budget of a series that is defined was `extra` more before a tick, which all that its period counts lies before."""
+        key = self.homes.key_of(series_id)
+        if key is not None:
+            self.blocks[key].timeline.retarget(self.homes.column_of(series_id), at_us, extra)
+
+    def _block(self, key: Key, known: Block | None, ids: list[int], moved: dict[int, Luggage], now_us: int) -> Block:
         period, policy, excluding = key
         staying = [] if known is None else [track.spec.identity.series_id for track in known.tracks]
         places = {series_id: place for place, series_id in enumerate(staying)}
@@ -334,38 +350,6 @@ class Homes:
 
     def column_of(self, series_id: int) -> int:
         return int(self.find(np.array([series_id]))[1][0])
-
-
-class _Luggage:
-    """What a series takes along when a changed definition moves it to another block."""
-
-    def __init__(
-        self, period: Period, slot: Int64s, values: Int64s, sums: dict[int, Int64s], seen: tuple[int, int, int]
-    ) -> None:
-        self._period, self._slot, self._values, self._sums, self._seen = period, slot, values, sums, seen
-
-    @classmethod
-    def of(cls, timeline: Timeline, column: int) -> _Luggage:
-        slot, values = timeline.taken_out(column)
-        seen = tuple(int(each[column]) for each in (timeline.first_us, timeline.last_us, timeline.forgotten_us))
-        sums = {start: each[:, column].copy() for start, each in timeline.periods.items()}
-        return cls(timeline.period, slot, values, sums, (seen[0], seen[1], seen[2]))
-
-    def unpack(self, timeline: Timeline, column: int) -> None:
-        kinds = timeline.kinds
-        timeline.add(np.full(len(self._slot), column, dtype=np.int64), self._slot, _padded(self._values, kinds))
-        if self._period == timeline.period:
-            for start, sums in self._sums.items():
-                timeline.periods[start][:, column] = _padded(sums, kinds)
-        timeline.first_us[column], timeline.last_us[column], timeline.forgotten_us[column] = self._seen
-
-
-def _padded(values: Int64s, kinds: int) -> Int64s:
-    """Values of shape [2 or 4, ...] as [kinds, ...]: what a block does not keep apart was never excluded."""
-    out = np.zeros((kinds, *values.shape[1:]), dtype=np.int64)
-    shared = min(kinds, len(values))
-    out[:shared] = values[:shared]
-    return out
 
 
 def _values(counts: SlotCounts, chosen: Any, *, excluding: bool) -> Int64s:

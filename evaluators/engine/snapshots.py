@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from evaluators.agreements import (
     BudgetRemainingCondition,
@@ -28,12 +29,14 @@ from evaluators.engine.specs import SeriesSpec
 from evaluators.engine.tiers import Tier
 from evaluators.engine.timeline import Timeline
 from evaluators.engine.tracks import Track
+from evaluators.engine.versions import Version
 from evaluators.incidents import Incident, IncidentChange
 from evaluators.policies import ResolvedPolicy
 from evaluators.slots import CorruptSlots, Int64s, SlotCounts
 from evaluators.standings import SeriesIdentity
 
 if TYPE_CHECKING:
+    from evaluators.engine.block import Block
     from evaluators.engine.shard import ShardEngine
 
 Body = TypeVar("Body")
@@ -66,11 +69,14 @@ class _OpenBody(msgspec.Struct, array_like=True):
     seen: list[tuple[bytes, bytes, bytes, bytes]]  # per block: series, first, last, forgotten
     excluding: list[int]
     retired: list[IncidentChange]
+    versions: list[tuple[int, bytes, bytes]]  # tick, series, what the budget before it was more
 
 
 class _TrackBody(msgspec.Struct, array_like=True):
     series_id: int
     watched_from_us: int
+    ruled_from_us: int
+    target: float
     states: list[State]
     incidents: list[Incident]
 
@@ -100,6 +106,7 @@ class _BlockBody(msgspec.Struct, array_like=True):
     tiers: list[_TierBody]
     carried: bytes
     periods: list[tuple[int, bytes]]
+    versions: list[tuple[int, bytes]]
     codes: bytes
 
 
@@ -141,6 +148,7 @@ def pack(engine: ShardEngine) -> bytes:
                 tiers=[_tier_body(tier) for tier in block.timeline.tiers.values()],
                 carried=_bytes(block.timeline.carried),
                 periods=[(start, _bytes(sums)) for start, sums in block.timeline.periods.items()],
+                versions=[(each.at_us, _bytes(each.before)) for each in block.timeline.versions.known],
                 codes=_bytes(block.codes),
             )
             for key, block in engine.blocks.items()
@@ -192,12 +200,24 @@ def _open_body(engine: ShardEngine) -> _OpenBody:
         ],
         excluding=sorted(engine.excluding),
         retired=engine.retired,
+        versions=[
+            _version_body(block, version)
+            for block in engine.blocks.values()
+            for version in block.timeline.versions.known
+        ],
     )
 
 
 def _packed_track(track: Track) -> bytes:
     if track.packed is None:
-        body = _TrackBody(track.spec.identity.series_id, track.watched_from_us, track.states, track.incidents)
+        body = _TrackBody(
+            track.spec.identity.series_id,
+            track.watched_from_us,
+            track.ruled_from_us,
+            track.target,
+            track.states,
+            track.incidents,
+        )
         track.packed = msgspec.msgpack.encode(body)
     return track.packed
 
@@ -213,12 +233,21 @@ def _resume(engine: ShardEngine, body: _OpenBody) -> None:
     for raw in body.tracks:
         packed = _converted(bytes(raw), _TrackBody)
         spec = specs.get(packed.series_id)
-        track = Track(spec or _placeholder(packed), packed.watched_from_us, packed.states, packed.incidents)
-        tracks[packed.series_id] = track
+        tracks[packed.series_id] = Track(
+            spec or _placeholder(packed),
+            packed.watched_from_us,
+            packed.states,
+            packed.incidents,
+            packed.ruled_from_us,
+            packed.target,
+        )
     engine.tracks = tracks
     engine.begin(body.evaluated_until_us)
     for series, first, last, forgotten in body.seen:
         _see(engine, _ints(series), _ints(first), _ints(last), _ints(forgotten))
+    for at_us, series, extra in body.versions:
+        for series_id, more in zip(_ints(series).tolist(), _reals(extra).tolist(), strict=True):
+            engine.versioned(series_id, at_us, more)
 
 
 def _placeholder(packed: _TrackBody) -> SeriesSpec:
@@ -250,6 +279,9 @@ def _fill(engine: ShardEngine, body: _BlockBody) -> None:
     timeline.tiers = {each.step_us: _tier(each, timeline) for each in body.tiers}
     timeline.carried = _ints(body.carried).reshape(timeline.carried.shape)
     timeline.periods = {start: _ints(sums).reshape(timeline.kinds, -1) for start, sums in body.periods}
+    before = dict(body.versions)
+    for version in timeline.versions.known:
+        version.before = _ints(before[version.at_us]).reshape(timeline.kinds, -1)
     block.codes = _ints(body.codes)
 
 
@@ -283,6 +315,12 @@ def _untagged(tagged: tuple[str, dict[str, Any]]) -> Any:
     return msgspec.convert(tagged[1], _KINDS[tagged[0]])
 
 
+def _version_body(block: Block, version: Version) -> tuple[int, bytes, bytes]:
+    changed = np.flatnonzero(version.extra)
+    series = np.array([block.tracks[column].spec.identity.series_id for column in changed.tolist()], dtype=np.int64)
+    return version.at_us, _bytes(series), version.extra[changed].astype("<f8").tobytes()
+
+
 def _tier_body(tier: Tier) -> _TierBody:
     rings = [(ring.dtype.newbyteorder("<").str, ring.tobytes()) for ring in tier.rings]
     return _TierBody(tier.step_us, tier.rows, tier.end, rings)
@@ -299,6 +337,10 @@ def _tier(body: _TierBody, timeline: Timeline) -> Tier:
 
 def _bytes(numbers: Int64s) -> bytes:
     return np.ascontiguousarray(numbers, dtype="<i8").tobytes()
+
+
+def _reals(data: bytes) -> NDArray[np.float64]:
+    return np.frombuffer(data, dtype="<f8").astype(np.float64)
 
 
 def _ints(data: bytes) -> Int64s:

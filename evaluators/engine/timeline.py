@@ -19,6 +19,7 @@ from evaluators.agreements import CalendarPeriod, Period
 from evaluators.calendars import FINE_WINDOW
 from evaluators.durations import HOUR, MINUTE
 from evaluators.engine.tiers import Tier
+from evaluators.engine.versions import Earlier, Versions
 from evaluators.slots import Int64s
 
 HORIZON: Final = 3 * HOUR
@@ -43,7 +44,7 @@ class Counted:
 
     `period_start_us` and `period_end_us` bound the period that each tick's last slot lies in; a rolling period ends at
     the tick. `previous` is the whole previous calendar period, `previous_start_us` its start. `last_us` is the end of
-    the last slot with a sample, NEVER before the first.
+    the last slot with a sample, NEVER before the first. `earlier`: what the period counted under earlier targets.
     """
 
     ticks: Int64s
@@ -54,6 +55,7 @@ class Counted:
     previous: Int64s | None
     previous_start_us: Int64s | None
     last_us: Int64s
+    earlier: tuple[Earlier, ...] = ()
 
 
 class Timeline:
@@ -72,6 +74,7 @@ class Timeline:
         self.tiers = self._rings(series)
         self.carried = np.zeros((len(self.lengths), kinds, series), dtype=np.int64)
         self.periods: dict[int, Int64s] = {}
+        self.versions = Versions(slot_us, period)
         self.first_us = np.full(series, -NEVER, dtype=np.int64)
         self.last_us = np.full(series, NEVER, dtype=np.int64)
         self.forgotten_us = np.full(series, NEVER, dtype=np.int64)
@@ -103,6 +106,7 @@ class Timeline:
             within = at >= (self.end_us - length) // step * step
             _sum_into(self.carried[place], column[within], values[:, within])
         self._add_to_periods(at, column, values)
+        self.versions.add(self.end_us, at, column, values)
         self._see(at, column, values[1] != 0)
 
     def advance(self, until_us: int, column: Int64s, slot: Int64s, values: Int64s) -> Counted:
@@ -119,6 +123,7 @@ class Timeline:
         self.carried = counted.windows[:, :, -1].copy()
         self.last_us = counted.last_us[-1].copy()
         self._open_periods(self.series)
+        self.versions.forget(until_us - HORIZON)
         return counted
 
     def back_from(self, start_us: int, columns: Int64s) -> Counted:
@@ -142,14 +147,19 @@ class Timeline:
             period, previous, previous_start = self._periods_at(starts, index, None)
         else:
             period, previous, previous_start = self.carried[self._period_window()][:, None, :], None, None
-        windows = self.carried[:, :, None, :]
-        return Counted(ticks, windows, period, start, end, previous, previous_start, self.last_us[None, :])
+        windows, earlier = self.carried[:, :, None, :], self.versions.now(int(start[0]))
+        return Counted(ticks, windows, period, start, end, previous, previous_start, self.last_us[None, :], earlier)
 
     def skip(self, until_us: int) -> None:
         """Step over a stretch in which nothing was counted and nothing is left to roll off."""
         self._extend(until_us)
         self.end_us = until_us
         self._open_periods(self.series)
+        self.versions.forget(until_us - HORIZON)
+
+    def retarget(self, column: int, at_us: int, extra: float) -> None:
+        """The budget of a series was `extra` more before a tick, which all that its period counts lies before."""
+        self.versions.note(at_us, column, extra, self.now().period[:, 0, column], self.series)
 
     def recent(self, until_us: int, column: int) -> Int64s:
         """Slots of one series in the FINE_WINDOW before a tick, [kinds, slots], oldest first."""
@@ -166,6 +176,7 @@ class Timeline:
         self.first_us = _widened(self.first_us[columns], added, -NEVER)
         self.last_us = _widened(self.last_us[columns], added, NEVER)
         self.forgotten_us = _widened(self.forgotten_us[columns], added, NEVER)
+        self.versions.keep(columns, added)
         self._fit_rings()
 
     def taken_out(self, column: int) -> tuple[Int64s, Int64s]:
@@ -231,7 +242,8 @@ class Timeline:
         else:
             period, previous, previous_start = windows[self._period_window()], None, None
         last = self._last_seen(start_us, ticks, slots[1] != 0, columns)
-        return Counted(ticks, windows, period, start, end, previous, previous_start, last)
+        earlier = self.versions.counted(self.tiers, start_us, ticks, start, columns)
+        return Counted(ticks, windows, period, start, end, previous, previous_start, last, earlier)
 
     def _slide(
         self, place: int, start_us: int, ticks: Int64s, entered: Int64s, columns: Int64s | None, out: Int64s

@@ -18,22 +18,34 @@ BEFORE_ALL: Final = -(1 << 62)
 class Track:
     """`states` are all of the last HORIZON and the one before, the newest last; `incidents` likewise, by detection.
 
-    `watched_from_us`: from when silence counts while no sample was ever seen.
+    `watched_from_us`: from when silence counts while no sample was ever seen. `ruled_from_us`: the tick from which on the
+    present target, period and policy hold; what was said before it is not said anew. `target`: the newest.
     """
 
     spec: SeriesSpec
     watched_from_us: int
     states: list[State] = field(default_factory=list[State])
     incidents: list[Incident] = field(default_factory=list[Incident])
+    ruled_from_us: int = BEFORE_ALL
+    target: float = 0.0
     packed: bytes | None = None  # the bytes of this track, until it changes
 
     def __post_init__(self) -> None:
+        self.target = self.target or self.spec.identity.target
         if not self.states:
             self.states = [State(BEFORE_ALL, since_us=self.watched_from_us)]
 
     @property
     def state(self) -> State:
         return self.states[-1]
+
+    def define(self, spec: SeriesSpec, now_us: int) -> float:
+        """Take the newest definition, in force from a tick on; returns the target before it."""
+        before = self.target
+        if (before, _rules(self.spec)) != (spec.identity.target, _rules(spec)):
+            self.ruled_from_us, self.packed = now_us, None
+        self.spec, self.target = spec, spec.identity.target
+        return before
 
     def note(self, states: list[State], changes: list[IncidentChange], end_us: int) -> None:
         """Take in what a step gave, and forget what lies beyond the horizon."""
@@ -60,6 +72,10 @@ def with_changes(incidents: list[Incident], changes: list[IncidentChange]) -> li
     for change in changes:
         by_id[change.incident.id] = change.incident
     return sorted(by_id.values(), key=lambda each: each.detected_us)
+
+
+def _rules(spec: SeriesSpec) -> tuple[object, ...]:
+    return spec.period, spec.policy, spec.counts_from_us, spec.counts_until_us
 
 
 def _recent(incident: Incident, end_us: int) -> bool:

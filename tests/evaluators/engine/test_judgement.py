@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from evaluators.agreements import (
@@ -130,13 +128,12 @@ def test_a_breach_began_with_the_failure_that_spent_the_budget() -> None:
 
 
 def test_a_breach_without_any_recent_failure_began_with_its_tick() -> None:
-    """A tightened promise is broken by what happened long ago."""
-    spec = promise()
-    engine, _ = seen(spec, hours(0, 1, 4), hours(1, 30, 0), until_us=at(24 * 60))
-    engine.define([replace(spec, identity=replace(spec.identity, target=0.9999))])
-    incident = opened(engine.advance(at(24 * 60) + SLOT, lateness_us=0))
+    """Good traffic that rolls off takes its budget along, and what failed long ago is too much."""
+    _, advance = seen(promise(), hours(0, 1, 0), hours(1, 2, 8), until_us=at(25 * 60))
+    incident = opened(advance)
+    rolled_off_us = at(24 * 60 + 24)  # 2,880 failures are 5 % of what is left then
     assert incident.condition == {"breached": True}
-    assert (incident.started_us, incident.detected_us) == (at(24 * 60), at(24 * 60) + SLOT)
+    assert (incident.started_us, incident.detected_us) == (rolled_off_us - SLOT, rolled_off_us)
 
 
 @pytest.mark.parametrize(("failures", "held_back"), [(3, True), (5, False)])

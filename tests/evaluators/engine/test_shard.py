@@ -178,7 +178,7 @@ def test_a_series_that_retires_takes_its_incident_along() -> None:
 
 
 def test_a_changed_target_takes_effect_with_the_next_tick() -> None:
-    """For the whole period; the counts carry on."""
+    """What burns is judged by it; the counts carry on."""
     engine = engine_of(promise(PAGE))
     engine.fold(traffic(range(5), bad=1))
     engine.advance(at(5), lateness_us=0)
