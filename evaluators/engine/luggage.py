@@ -33,7 +33,7 @@ class Luggage:
         """Into an empty column. Another period counts what was kept; the same has its sums as they were."""
         kinds = timeline.kinds
         for at_us, extra, _ in self.versions:
-            timeline.retarget(column, at_us, extra)
+            timeline.retarget(np.array([column]), at_us, np.array([extra]))
         timeline.add(np.full(len(self.slot), column, dtype=np.int64), self.slot, _padded(self.values, kinds))
         if self.period == timeline.period:
             for start, sums in self.sums.items():

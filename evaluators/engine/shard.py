@@ -21,7 +21,7 @@ from evaluators import calendars, durations
 from evaluators.agreements import CalendarPeriod, Period
 from evaluators.engine import snapshots
 from evaluators.engine.block import Block, Changes, Rows, retired
-from evaluators.engine.budgets import budget_of
+from evaluators.engine.budgets import Float64s, budget_of
 from evaluators.engine.conditions import FORECAST_WINDOW, Plan
 from evaluators.engine.luggage import Luggage
 from evaluators.engine.pending import Pending
@@ -98,9 +98,10 @@ class ShardEngine:
         }
         self.blocks = {key: self._block(key, old.get(key), ids, moved, now_us) for key, ids in groups.items()}
         self.homes = Homes.of(self.blocks)
-        for series_id, before in retargeted.items():
-            extra = budget_of(np.array([before, self.tracks[series_id].target]))
-            self.versioned(series_id, now_us, float(extra[0] - extra[1]))
+        if retargeted:
+            after = np.array([self.tracks[series_id].target for series_id in retargeted], dtype=np.float64)
+            extra = budget_of(np.array(list(retargeted.values()), dtype=np.float64)) - budget_of(after)
+            self.versioned(np.array(list(retargeted), dtype=np.int64), now_us, extra)
 
     def _track(self, series_id: int, spec: SeriesSpec, now_us: int) -> float:
         """Returns the target that was in force."""
@@ -110,11 +111,13 @@ class ShardEngine:
         self.tracks[series_id] = Track(spec, max(spec.counts_from_us, now_us))
         return spec.identity.target
 
-    def versioned(self, series_id: int, at_us: int, extra: float) -> None:
-        """The budget of a series that is defined was `extra` more before a tick, which all that its period counts lies before."""
-        key = self.homes.key_of(series_id)
-        if key is not None:
-            self.blocks[key].timeline.retarget(self.homes.column_of(series_id), at_us, extra)
+    def versioned(self, series: Int64s, at_us: int, extra: Float64s) -> None:
+        """The budgets of some series were `extra` more before a tick, which all that their period counts lies before."""
+        block, column = self.homes.find(series)
+        for index, key in enumerate(self.homes.keys):
+            mine = block == index
+            if mine.any():
+                self.blocks[key].timeline.retarget(column[mine], at_us, extra[mine])
 
     def _block(self, key: Key, known: Block | None, ids: list[int], moved: dict[int, Luggage], now_us: int) -> Block:
         period, policy, excluding = key

@@ -246,8 +246,7 @@ def _resume(engine: ShardEngine, body: _OpenBody) -> None:
     for series, first, last, forgotten in body.seen:
         _see(engine, _ints(series), _ints(first), _ints(last), _ints(forgotten))
     for at_us, series, extra in body.versions:
-        for series_id, more in zip(_ints(series).tolist(), _reals(extra).tolist(), strict=True):
-            engine.versioned(series_id, at_us, more)
+        engine.versioned(_ints(series), at_us, _reals(extra))
 
 
 def _placeholder(packed: _TrackBody) -> SeriesSpec:

@@ -19,7 +19,7 @@ from evaluators.agreements import CalendarPeriod, Period
 from evaluators.calendars import FINE_WINDOW
 from evaluators.durations import HOUR, MINUTE
 from evaluators.engine.tiers import Tier
-from evaluators.engine.versions import Earlier, Versions
+from evaluators.engine.versions import Earlier, Float64s, Versions
 from evaluators.slots import Int64s
 
 HORIZON: Final = 3 * HOUR
@@ -157,9 +157,9 @@ class Timeline:
         self._open_periods(self.series)
         self.versions.forget(until_us - HORIZON)
 
-    def retarget(self, column: int, at_us: int, extra: float) -> None:
-        """The budget of a series was `extra` more before a tick, which all that its period counts lies before."""
-        self.versions.note(at_us, column, extra, self.now().period[:, 0, column], self.series)
+    def retarget(self, columns: Int64s, at_us: int, extra: Float64s) -> None:
+        """The budgets of some series were `extra` more before a tick, which all that their period counts lies before."""
+        self.versions.note(at_us, columns, extra, self.now().period[:, 0, columns], self.series)
 
     def recent(self, until_us: int, column: int) -> Int64s:
         """Slots of one series in the FINE_WINDOW before a tick, [kinds, slots], oldest first."""

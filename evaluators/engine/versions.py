@@ -54,14 +54,14 @@ class Versions:
         self._period = period
         self.known: list[Version] = []
 
-    def note(self, at_us: int, column: int, extra: float, before: Int64s, series: int) -> None:
-        """From the tick `at_us` on a series has another target; `before` [kinds] is what its period counted up to then."""
+    def note(self, at_us: int, columns: Int64s, extra: Float64s, before: Int64s, series: int) -> None:
+        """From the tick `at_us` on some series have other targets; `before` [kinds, columns]: what their period counted by then."""
         version = next((each for each in self.known if each.at_us == at_us), None)
         if version is None:
             version = Version(at_us, np.zeros(series), np.zeros((len(before), series), dtype=np.int64))
             self.known.append(version)
-        version.extra[column] += extra
-        version.before[:, column] = before
+        version.extra[columns] += extra
+        version.before[:, columns] = before
         self.known = [each for each in self.known if each.extra.any()]
 
     def count(self, at_us: int, column: int, before: Int64s) -> None:
