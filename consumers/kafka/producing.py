@@ -118,6 +118,7 @@ class KafkaDeadLetters:
                 except MessageSizeTooLargeError:
                     await self._send_alone(producer, letter)
         except KafkaError as error:
+            self._ensured.clear()  # somebody may have deleted the topic: the next try makes it anew
             raise LogUnavailable(f"dead letters could not be sent: {error!r}") from error
 
     async def stop(self) -> None:

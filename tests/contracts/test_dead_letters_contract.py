@@ -13,7 +13,7 @@ from consumers.kafka import KafkaConnection, KafkaDeadLetters, KafkaTopics
 from consumers.memory import MemoryDeadLetters
 from consumers.ports import DeadLetter, DeadLetters, Partition, Record
 from service.devstack.children import free_ports
-from tests.contracts.clusters import KafkaCluster, now_us
+from tests.contracts.clusters import KafkaCluster, eventually, now_us
 from tests.contracts.conftest import EMBEDDED, KAFKA, MEMORY
 
 
@@ -190,4 +190,23 @@ async def test_letters_wait_for_a_broker_that_is_away(topic_name: str) -> None:
     with pytest.raises(LogUnavailable):
         await letters.send([letter(topic_name)])
 
+    await letters.stop()
+
+
+async def test_a_topic_of_letters_that_was_deleted_is_made_anew(kafka: KafkaCluster, topic_name: str) -> None:
+    """The worker tries again, and must not try in vain for ever."""
+    letters = KafkaDeadLetters(kafka.connection, {"request_timeout_ms": 2_000, "metadata_max_age_ms": 300})
+    await letters.send([letter(topic_name, 1)])
+    await kafka.delete(f"{topic_name}.dlq")
+
+    async def sent() -> bool:
+        try:
+            await letters.send([letter(topic_name, 2)])
+        except LogUnavailable:
+            return False
+        return True
+
+    await eventually(sent, "a letter to the new topic")
+    (arrived,) = await kafka.records(f"{topic_name}.dlq", 1)
+    assert dict(arrived.headers)["upheld-offset"] == b"2"
     await letters.stop()
