@@ -13,7 +13,7 @@ from tests.evaluators.engine.promises import START, counts
 UNTIL = START + 160 * MINUTE
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(promises(), histories())
 def test_verdicts_and_incidents_are_those_of_a_slow_recount(spec: SeriesSpec, rows: list[Row]) -> None:
     """Any policy over any history: the same changes at the same ticks."""

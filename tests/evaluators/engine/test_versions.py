@@ -61,7 +61,20 @@ def test_the_budget_sums_what_each_target_allowed(period: Period) -> None:
         assert fresh == 90
 
 
-@settings(max_examples=60)
+def test_a_forecast_sees_what_each_target_allowed_roll_off() -> None:
+    """18 h left an unspent 5 % each, 6 h spent 1 % too much each; what rolls off and what burns meet after 14 h."""
+    spec = promise(period=RollingPeriod(DAY), target=0.9)
+    engine = engine_of(spec)
+    engine.fold(concatenated([traffic(range(24 * 60), bad=5), traffic(range(24 * 60, 30 * 60), bad=2)]))
+    engine.advance(at(24 * 60), lateness_us=0)
+
+    engine.define([aimed(spec, 0.99)])
+    engine.advance(at(30 * 60), lateness_us=0)
+
+    assert standing(engine).exhausted_us == pytest.approx(at(44 * 60), abs=MINUTE)
+
+
+@settings(max_examples=40)
 @given(promises(), histories(slots=190), st.lists(st.tuples(st.integers(0, 190), st.sampled_from([0.5, 0.9, 0.99]))))
 def test_verdicts_under_changing_targets_are_those_of_a_slow_recount(
     spec: SeriesSpec, rows: list[Row], aims: list[tuple[int, float]]
