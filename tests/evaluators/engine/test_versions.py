@@ -126,6 +126,24 @@ def test_a_move_to_another_policy_takes_the_earlier_targets_along(period: Period
     assert standing(moved, 2).allowed == pytest.approx(standing(stayed, 2).allowed)
 
 
+def test_what_was_counted_long_ago_is_taken_along_too() -> None:
+    """A week later no slot, minute or quarter of an hour tells it any more: only the sum does."""
+    spec = promise(period=CalendarPeriod("quarter", "UTC"), target=0.9)
+    policy = ResolvedPolicy((BurnRateCondition(HOUR, 5 * MINUTE, 2, "page"),), UNGATED)
+    moved, stayed = engine_of(spec), engine_of(spec)
+
+    for engine, last in ((moved, replace(spec, policy=policy)), (stayed, spec)):
+        engine.fold(traffic(range(67)))
+        engine.advance(at(67), lateness_us=0)
+        engine.define([aimed(spec, 0.99)])
+        engine.advance(at(8 * 24 * 60), lateness_us=0)
+        engine.define([aimed(last, 0.99)])
+        engine.advance(at(8 * 24 * 60 + 1), lateness_us=0)
+
+    assert standing(moved).allowed == standing(stayed).allowed
+    assert standing(moved).allowed > 0.09 * 67 * 600
+
+
 @pytest.mark.parametrize("period", [ROLLING, TODAY, RollingPeriod(7 * DAY)])
 @pytest.mark.parametrize("how", ["restored", "rebuilt"])
 def test_earlier_targets_survive_a_restart(period: Period, how: str) -> None:
