@@ -204,18 +204,18 @@ def test_a_target_that_goes_back_before_the_next_tick_changes_nothing() -> None:
     assert ShardEngine.restore(engine.snapshot()).open_state() == engine.open_state()
 
 
-def test_late_data_restate_nothing_that_was_said_under_an_earlier_target() -> None:
-    """What was said then stands as it was agreed then; the counts are corrected all the same."""
-    page = BurnRateCondition(5 * MINUTE, MINUTE, 2, "page")
-    spec = promise(page, period=ROLLING, target=0.9)
+@pytest.mark.parametrize(("first", "then", "told"), [(0.5, 0.9, []), (0.9, 0.5, ["opened", "resolved"])])
+def test_what_was_said_under_an_earlier_target_stands(first: float, then: float, told: list[str]) -> None:
+    """Late data open no incident by a target that was not in force, and withdraw none; the counts are corrected."""
+    spec = promise(BurnRateCondition(5 * MINUTE, MINUTE, 2, "page"), period=ROLLING, target=first)
     engine = engine_of(spec)
-    engine.fold(traffic(range(120)))
-    engine.advance(at(60), lateness_us=0)
-    engine.define([aimed(spec, 0.5)])
-    engine.advance(at(70), lateness_us=0)
+    engine.fold(concatenated([traffic(range(120)), traffic(range(40, 45), bad=100)]))
+    changes = [*engine.advance(at(60), lateness_us=0).incidents]
+    engine.define([aimed(spec, then)])
+    changes += engine.advance(at(70), lateness_us=0).incidents
 
-    engine.fold(traffic(range(40, 45), bad=100))
-    told = engine.advance(at(71), lateness_us=0)
+    engine.fold(traffic(range(42, 43), bad=10))
+    changes += engine.advance(at(71), lateness_us=0).incidents
 
-    assert told.incidents == ()
-    assert standing(engine).spent == 5 * 600
+    assert [change.kind for change in changes] == told
+    assert standing(engine).spent == 5 * 600 + 60
