@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 import structlog
@@ -17,9 +17,12 @@ KAFKA = pytest.param("kafka_address", marks=pytest.mark.kafka, id="kafka")
 
 
 @pytest.fixture(autouse=True)
-def quiet() -> None:
-    """Tests say what they mean by assertions, not by logs."""
+def quiet() -> Iterator[None]:
+    """Tests say what they mean by assertions, not by logs; other tests find theirs as they were."""
+    before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
+    yield
+    structlog.configure(**before)
 
 
 def _cluster(request: pytest.FixtureRequest) -> Cluster:
