@@ -57,11 +57,11 @@ def worlds(draw: st.DrawFn) -> tuple[Timeline, list[Raw], list[tuple[int, int]],
     changes += [
         (first_us + after, series) for after, series in draw(st.lists(st.tuples(slots, st.integers(0, 1)), max_size=2))
     ]
-    near = st.sampled_from([0, HOUR, length_us - HOUR, length_us, length_us + HOUR])
+    near = st.sampled_from([0, HOUR, length_us - HOUR, length_us])
     until_us = max(first_us + draw(near) + draw(slots), max(at_us for at_us, _ in changes) + SLOT)
-    sampled = st.sampled_from([-3 * HOUR, -MINUTE, 0, HOUR])
-    rows = draw(st.lists(st.tuples(sampled, slots, st.integers(0, SERIES - 1)), max_size=40))
-    samples = [Raw(max(first_us + back + after - HOUR, START), series) for back, after, series in rows]
+    close, far = st.integers(-90, 30), st.integers(-4 * HOUR // SLOT, 3 * HOUR // SLOT)
+    rows = draw(st.lists(st.tuples(close | far, st.integers(0, SERIES - 1)), max_size=40))
+    samples = [Raw(max(first_us + slot * SLOT, START), series) for slot, series in rows]
     timeline = Timeline(SLOT, period, sorted({HOUR, length_us}), 2, SERIES, START)
     return timeline, [row for row in samples if row.at_us < until_us], sorted(set(changes)), until_us
 
@@ -120,8 +120,8 @@ def test_what_was_counted_before_each_change_is_a_recount(
         for at_us, series in [each for each in changes if each[0] == stop_us]:
             timeline.retarget(np.array([series]), at_us, np.array([1.0]))
             made.append((at_us, series))
-        behind = [row for row in late if row.at_us < stop_us]
-        late = [row for row in late if row.at_us >= stop_us]
+        behind = [row for row in late if row.at_us < stop_us and (stop_us == until_us or random.random() < 0.3)]
+        late = [row for row in late if row not in behind]
         known += behind
         add(timeline, behind)
         check(timeline, timeline.now(), 0, known, made)
@@ -131,3 +131,23 @@ def test_what_was_counted_before_each_change_is_a_recount(
         counted = timeline.back_from(back_us, np.arange(SERIES))
         for place in {0, random.randrange(len(counted.ticks)), len(counted.ticks) - 1}:
             check(timeline, counted, place, known, made)
+
+
+def test_a_row_that_a_change_lies_in_is_mended_after_the_period_has_moved_past_it() -> None:
+    """Going back to when the period still spanned that quarter of an hour, what came late before the change is there."""
+    period = RollingPeriod(3 * DAY + HOUR)
+    timeline = Timeline(SLOT, period, [period.length_us], 2, SERIES, START)
+    changed_us = START + HOUR + 5 * MINUTE  # within the row from 1:00 to 1:15
+    add(timeline, [], changed_us)
+    timeline.retarget(np.array([0]), changed_us, np.array([1.0]))
+    for days in (1, 2, 3):
+        add(timeline, [], changed_us + days * DAY)
+    add(timeline, [], changed_us + period.length_us + 20 * MINUTE)
+    late = [Raw(changed_us - MINUTE, 0), Raw(changed_us + MINUTE, 0)]
+
+    add(timeline, late)
+
+    counted = timeline.back_from(timeline.end_us - HORIZON, np.arange(SERIES))
+    for place in range(len(counted.ticks)):
+        check(timeline, counted, place, late, [(changed_us, 0)])
+    assert counted.earlier[0].before[1, [0, -1], 0].tolist() == [1, 0]
