@@ -6,16 +6,12 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+from evaluators.moments import EPOCH, rfc3339
+
 _MICROSECOND: Final = timedelta(microseconds=1)
 _EPOCH_SECONDS: Final = re.compile(r"\d{1,11}(\.\d{1,6})?", re.ASCII)
 _LONGEST: Final = 40
 _DATE: Final = len("2026-11-23")
-
-
-def rfc3339(time_us: int) -> str:
-    """UTC with `Z`; a fraction only where there is one."""
-    return (EPOCH + timedelta(microseconds=time_us)).isoformat().removesuffix("+00:00") + "Z"
 
 
 def rfc3339_or_none(time_us: int | None) -> str | None:

@@ -6,13 +6,14 @@ import asyncio
 import getpass
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import typer
 
 from evaluators.documents import Loaded, Problem, check, load
 from evaluators.documents.starter import STARTER
+from evaluators.moments import rfc3339
 from service.errors import BadSettings, CheckFailed
 from service.settings import Settings
 from service.storage.database import create_engine
@@ -129,9 +130,5 @@ def _names(loaded: Loaded) -> list[str]:
 
 def _said(one: Applied) -> str:
     what = f"version {one.version}" if one.changed else f"unchanged (version {one.version})"
-    since = f", counts from {_written(one.from_us)}" if one.changed and one.kind == "Agreement" else ""
+    since = f", counts from {rfc3339(one.from_us)}" if one.changed and one.kind == "Agreement" else ""
     return f"{one.kind} {one.name}: {what}{since}" + (f"; {one.note}" if one.note else "")
-
-
-def _written(time_us: int) -> str:
-    return datetime.fromtimestamp(time_us / _MICROSECONDS, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
 from sqlalchemy import text
@@ -21,13 +20,13 @@ from consumers.ports import Definitions, MatchRule
 from evaluators.agreements import Agreement, AlertPolicy, Document, NotificationTarget, Objective
 from evaluators.documents import Known, Problem, Sourced, check, kind_of
 from evaluators.fingerprints import indicator_fingerprint
+from evaluators.moments import rfc3339
 from service.errors import CheckFailed
 from service.storage.admission import label_key
 from service.storage.database import cause, is_away, reaching
 from service.storage.documents import SourcedDocument, StoredDocument, StoredDocuments, canonical, newest_rows, storable
 
 CHANNEL: Final = "upheld_definitions"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _INSTALLATION = "SELECT slot_us, shards, revision FROM installation"
 _LOCK_INSTALLATION = text(f"{_INSTALLATION} FOR UPDATE")
@@ -248,8 +247,8 @@ async def _store(
     kind, name = _identity(each)
     if before is not None and moment.from_us < before.in_force_from_us:
         raise CheckFailed(
-            f"{kind} {name}: version {before.version} is in force from {_written(before.in_force_from_us)}; "
-            f"the next cannot be from {_written(moment.from_us)}: name that time or a later one"
+            f"{kind} {name}: version {before.version} is in force from {rfc3339(before.in_force_from_us)}; "
+            f"the next cannot be from {rfc3339(moment.from_us)}: name that time or a later one"
         )
     version = 1 if before is None else before.version + 1
     await connection.execute(
@@ -275,7 +274,7 @@ def _note(kind: str, moment: _Moment) -> str | None:
     if kind != "Agreement" or newest is None or newest < moment.from_us:
         return None
     return (
-        f"events up to {_written(newest)} have been read already: those since {_written(moment.from_us)} are not "
+        f"events up to {rfc3339(newest)} have been read already: those since {rfc3339(moment.from_us)} are not "
         "counted again"
     )
 
@@ -301,10 +300,6 @@ async def _prepare(connection: AsyncConnection, agreement: str, objective: Objec
 
 def _unchanged(before: Any) -> Applied:
     return Applied(before.kind, before.name, before.version, changed=False, from_us=before.in_force_from_us)
-
-
-def _written(time_us: int) -> str:
-    return (_EPOCH + timedelta(microseconds=time_us)).isoformat().removesuffix("+00:00") + "Z"
 
 
 def _rules(stored: Iterable[StoredDocument], indicators: Mapping[tuple[str, str, str], Any]) -> list[MatchRule]:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from evaluators import durations
 from evaluators.incidents import Incident
+from evaluators.moments import rfc3339
 
 PageType = Literal[
     "incident.opened", "incident.escalated", "incident.acknowledged", "incident.resolved", "incident.withdrawn"
 ]
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +26,6 @@ class OutboxRow:
     severity: str
     target: str
     payload: Mapping[str, Any]
-
-
-def rfc3339(time_us: int) -> str:
-    """UTC with `Z`; a fraction only where there is one."""
-    return (_EPOCH + timedelta(microseconds=time_us)).isoformat().removesuffix("+00:00") + "Z"
 
 
 def finite(number: float | None) -> float | None:

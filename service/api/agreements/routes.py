@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from evaluators.documents import Loaded, load
 from evaluators.documents import Problem as Fault
+from evaluators.moments import rfc3339
 from service.api.access import requires
 from service.api.agreements import stored
 from service.api.agreements.models import (
@@ -23,7 +24,7 @@ from service.api.compliance.summary import items as compliance_items
 from service.api.listing import DEFAULT_LIMIT, Cursor, Limit, Page, cursor_of, key_of
 from service.api.problems import FieldError, Problem, invalid, not_found
 from service.api.session import CurrentStandings, Deps, Transaction
-from service.api.times import parse, rfc3339
+from service.api.times import parse
 from service.api.tokens import Principal, Role
 from service.errors import CheckFailed
 from service.storage.definitions import DefinitionsStore, InvalidDefinitions

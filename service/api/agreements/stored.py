@@ -7,9 +7,10 @@ from typing import Any, Final, cast
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from evaluators.moments import rfc3339
 from service.api.agreements.models import AgreementDetail, AgreementItem, VersionDetail
 from service.api.compliance.models import ComplianceItem
-from service.api.times import moment, rfc3339
+from service.api.times import moment
 
 _NAMES: Final = text(
     "SELECT DISTINCT name FROM documents WHERE kind = 'Agreement' AND name > :after ORDER BY name LIMIT :most"

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from evaluators.moments import rfc3339
 from evaluators.standings import DATA_STATES, VERDICTS, Standing, Verdict
 from service.api.compliance.models import ComplianceItem, VerdictCounts
-from service.api.times import rfc3339
 from service.storage.standings import Standings
 
 NOT_EVALUATED = "not evaluated yet"

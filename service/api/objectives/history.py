@@ -8,12 +8,13 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
 from evaluators import durations
+from evaluators.moments import rfc3339
 from evaluators.standings import Standing, Verdict
 from service.api.agreements import stored
 from service.api.objectives.models import History, HistoryPoint
 from service.api.problems import Problem, invalid, not_found
 from service.api.session import CurrentStandings, Transaction
-from service.api.times import parse, rfc3339
+from service.api.times import parse
 from service.storage.history import BadSpan, Counts, HistoryStore
 from service.storage.history import History as Counted
 from service.storage.standings import Standings

@@ -6,8 +6,8 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from evaluators.moments import rfc3339
 from evaluators.standings import Basis, DataState, PeriodKind, Standing, Verdict, ViewNumbers
-from service.api.times import rfc3339
 
 _DIGITS: Final = 6  # of a count of events that are shares of events
 

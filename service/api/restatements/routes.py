@@ -7,11 +7,12 @@ from typing import Any, Final
 from fastapi import APIRouter
 from sqlalchemy import RowMapping, text
 
+from evaluators.moments import rfc3339
 from service.api.listing import DEFAULT_LIMIT, Cursor, Limit, Page, cursor_of, key_of
 from service.api.problems import invalid
 from service.api.restatements.models import RestatementItem
 from service.api.session import Transaction
-from service.api.times import moment, rfc3339
+from service.api.times import moment
 
 router = APIRouter(prefix="/restatements", tags=["restatements"])
 
