@@ -13,6 +13,9 @@ from service.storage.database import reaching
 
 RENEW_EVERY_S = 1.0
 
+MOMENT_S = 0.02
+"""After a lease's end, so that the round finds it over."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -41,6 +44,12 @@ class Leases:
         self._database = database
         self._owner = owner
         self._held: dict[int, int] = {}
+        self._again_s = RENEW_EVERY_S
+
+    @property
+    def again_s(self) -> float:
+        """In how many seconds the next round is due: to renew, or as soon as a shard of a silent owner is free."""
+        return self._again_s
 
     @property
     def held(self) -> Mapping[int, int]:
@@ -71,9 +80,14 @@ class Leases:
                 wanted = share - len(kept)
                 gained = await leases.take(connection, self._owner, wanted) if wanted > 0 else {}
         self._held = {shard: epoch for shard, epoch in kept.items() if shard not in surplus} | gained
+        self._again_s = self._due_s(rows)
         moved = Moved(gained, frozenset(shard for shard, epoch in before.items() if self._held.get(shard) != epoch))
         self._tell(moved, set(surplus))
         return moved
+
+    def _due_s(self, rows: leases.LeaseRows) -> float:
+        ends = [left_s + MOMENT_S for shard, left_s in rows.free_in_s.items() if shard not in self._held and left_s > 0]
+        return min([RENEW_EVERY_S, *ends])
 
     async def release(self) -> None:
         """Give everything up, for others to go on at once. Raises DependencyAway."""

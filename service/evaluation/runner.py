@@ -20,7 +20,7 @@ from evaluators.watermark import PartitionName
 from service.errors import DependencyAway
 from service.evaluation.commit import Committer, Steps, no_steps
 from service.evaluation.expiry import Expiry
-from service.evaluation.leases import RENEW_EVERY_S, Leases
+from service.evaluation.leases import Leases
 from service.evaluation.loading import Loader
 from service.evaluation.reading import Read, Reader
 from service.evaluation.shard import Shard, packed_checkpoint
@@ -138,7 +138,7 @@ class Evaluation:
             else:
                 if moved.gained or moved.lost:
                     self._wake.set()
-            await _within(self._stopping, RENEW_EVERY_S)
+            await _within(self._stopping, self._leases.again_s)
 
     async def _keep_expiring(self) -> None:
         """Beside the rounds and outside their transactions: no tick waits for it."""

@@ -37,7 +37,13 @@ _RENEW = text(
 )
 _OWNERS = text("SELECT owner FROM shard_owners WHERE expires_at > clock_timestamp() ORDER BY owner")
 _FORGET = text("DELETE FROM shard_owners WHERE expires_at < clock_timestamp() - make_interval(secs => :seconds)")
-_ROWS = text("SELECT id, owner, epoch FROM shards ORDER BY id")
+_ROWS = text(
+    """
+    SELECT id, owner, epoch,
+        extract(epoch FROM expires_at - clock_timestamp())::float8 + :grace_s AS free_in_s
+    FROM shards ORDER BY id
+    """
+)
 _TAKE = text(
     """
     UPDATE shards SET owner = :owner, epoch = epoch + 1,
@@ -81,10 +87,13 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LeaseRows:
-    """All shards (id -> owner, epoch) and the owners alive, in the order of their names."""
+    """All shards (id -> owner, epoch), the owners alive in the order of their names, and in how many seconds each
+    shard that has an owner may be taken from it, if nobody renews it until then.
+    """
 
     shards: Mapping[int, tuple[str | None, int]]
     owners: tuple[str, ...]
+    free_in_s: Mapping[int, float]
 
 
 async def renew(connection: AsyncConnection, owner: str, held: Collection[int]) -> LeaseRows:
@@ -97,8 +106,9 @@ async def renew(connection: AsyncConnection, owner: str, held: Collection[int]) 
     if held:
         await connection.execute(_RENEW, {"owner": owner, "ids": sorted(held), "lease_s": LEASE_S})
     owners = (await connection.execute(_OWNERS)).scalars().all()
-    rows = (await connection.execute(_ROWS)).all()
-    return LeaseRows({row.id: (row.owner, row.epoch) for row in rows}, tuple(owners))
+    rows = (await connection.execute(_ROWS, {"grace_s": GRACE_S})).all()
+    free_in_s = {row.id: row.free_in_s for row in rows if row.free_in_s is not None}
+    return LeaseRows({row.id: (row.owner, row.epoch) for row in rows}, tuple(owners), free_in_s)
 
 
 async def take(connection: AsyncConnection, owner: str, most: int) -> dict[int, int]:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.errors import DependencyAway
-from service.evaluation.leases import Leases, fair_share
+from service.evaluation.leases import RENEW_EVERY_S, Leases, fair_share
 from service.storage import leases
 from service.storage.database import create_engine
 
@@ -74,6 +74,22 @@ async def test_a_lapsed_lease_is_taken_over_after_the_grace(
     await first.round()
     await lapse(database, seconds=seconds, owner="a")
     assert (await second.round()).gained == taken
+
+
+@pytest.mark.parametrize(("left_s", "again_s"), [(0.4, 0.4), (30.0, RENEW_EVERY_S), (-5.0, RENEW_EVERY_S)])
+async def test_the_next_round_comes_as_soon_as_a_silent_owners_shard_is_free(
+    database: AsyncEngine, left_s: float, again_s: float
+) -> None:
+    """Nobody waits up to a renewal longer than the grace; nor is a shard that others take asked for at once again."""
+    first, second = Leases(database, "a"), Leases(database, "b")
+    await first.round()
+    assert first.again_s == RENEW_EVERY_S
+    await lapse(database, seconds=leases.GRACE_S - left_s, owner="a")
+    async with database.begin() as connection:
+        await connection.execute(text("SELECT 1 FROM shards FOR UPDATE"))  # free or not, none is to be had
+        await second.round()
+    assert second.again_s == pytest.approx(again_s, abs=0.35)
+    assert not second.held
 
 
 async def test_an_owner_that_comes_back_learns_what_it_lost(database: AsyncEngine) -> None:
