@@ -1,4 +1,4 @@
-"""One real Apache Kafka node (KRaft) for the tests and the benchmark. Needs Java and, the first time, Maven.
+"""Real Apache Kafka (KRaft) for the tests and the benchmarks: one node or several. Needs Java and, the first time, Maven.
 
 Its jars are named by `apache_kafka.pom.xml`, resolved once by Maven, and kept in the user's cache folder under the
 pom's hash.
@@ -7,15 +7,16 @@ pom's hash.
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from service.devstack import directories, kafka_probe
 from service.devstack.children import LOOPBACK, Child, free_ports, on_port
@@ -37,14 +38,9 @@ log4j.appender.out.layout.ConversionPattern=%d{ISO8601} %p %c: %m%n
 """
 SETTINGS = {
     "process.roles": "broker,controller",
-    "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "3",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
     "transaction.state.log.num.partitions": "3",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
@@ -52,50 +48,200 @@ SETTINGS = {
     "log.retention.check.interval.ms": "1000",
     "auto.create.topics.enable": "false",
 }
+ALONE = {
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+}
+REPLICATED = {
+    "offsets.topic.replication.factor": "3",
+    "transaction.state.log.replication.factor": "3",
+    "transaction.state.log.min.isr": "2",
+    "default.replication.factor": "3",
+    "min.insync.replicas": "2",
+    "broker.session.timeout.ms": "3000",  # a node that is killed or frozen loses its leaderships within this
+    "broker.heartbeat.interval.ms": "500",
+    "replica.lag.time.max.ms": "5000",
+}
 
 
 class ApacheKafkaUnavailable(DependencyAway):
     """There is no Java, no Maven, or Maven cannot fetch the jars."""
 
 
-class ApacheKafka:
-    """A running node. Started from the main thread; `stop` ends it, and so does the end of this process."""
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A further way into a node. `advertised` is the port that clients are sent on to: a proxy's, or None for its own."""
 
-    def __init__(self, child: Child, port: int, scratch: Path | None) -> None:
-        self._child = child
-        self._scratch = scratch
-        self.port = port
+    name: str
+    port: int
+    protocol: str = "PLAINTEXT"
+    advertised: int | None = None
 
-    @classmethod
-    def start(cls, port: int = 0, *, directory: Path | None = None) -> ApacheKafka:
-        """Start and wait until it answers. Data in `directory` is kept, else it goes to a temporary folder.
 
-        Raises `ApacheKafkaUnavailable` without Java or jars, `ServerDidNotStart` otherwise.
-        """
-        java = _program("java", "a Java runtime, 11 or newer")
-        classpath = f"{jars()}{os.sep}*"
-        scratch = None if directory else Path(tempfile.mkdtemp(prefix="upheld-kafka-"))
-        place = directories.private(directory) if directory else scratch
-        assert place is not None
-        try:
-            child, chosen = on_port(port, functools.partial(_serve, place, java, classpath))
-        except BaseException:
-            _remove(scratch)
-            raise
-        return cls(child, chosen, scratch)
+@dataclass(slots=True)
+class Node:
+    """One node: what it is told, and its process while it runs. Keeps its ports and its data from start to start."""
 
-    @property
-    def bootstrap(self) -> str:
-        """What a client is given as its bootstrap server."""
-        return f"{LOOPBACK}:{self.port}"
+    directory: Path
+    port: int
+    number: int = 1
+    controllers: Mapping[int, int] = field(default_factory=lambda: {1: free_ports(1)[0]})
+    """Each node's controller port, its own among them."""
+    listeners: Sequence[Listener] = ()
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    _child: Child | None = None
 
     @property
     def pid(self) -> int:
+        assert self._child is not None, "not running"
         return self._child.pid
 
+    def start(self) -> None:
+        """Start without waiting. Raises `ApacheKafkaUnavailable` without Java or jars, `ServerDidNotStart`."""
+        java = _program("java", "a Java runtime, 11 or newer")
+        classpath = f"{jars()}{os.sep}*"
+        properties, logging = self.directory / "node.properties", self.directory / "log4j.properties"
+        properties.write_text(_properties(self._settings()))
+        logging.write_text(LOGGING)
+        command = [java, *JAVA_OPTIONS, f"-Dlog4j.configuration=file:{logging}", "-cp", classpath]
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+        if not (self.directory / "data" / "meta.properties").exists():
+            Child.start(
+                "Apache Kafka's format tool",
+                [
+                    *command,
+                    "kafka.tools.StorageTool",
+                    "format",
+                    f"--cluster-id={CLUSTER_ID}",
+                    f"--config={properties}",
+                    "--ignore-formatted",
+                ],
+                log=self.directory / "format.log",
+                directory=self.directory,
+                environment=environment,
+            ).finish(within_s=FORMAT_S)
+        self._child = Child.start(
+            "Apache Kafka",
+            [*command, "kafka.Kafka", properties],
+            log=self.directory / "server.log",
+            directory=self.directory,
+            environment=environment,
+        )
+
+    def wait(self, brokers: int = 1) -> None:
+        """Return once it answers and names so many brokers. Raises `ServerDidNotStart`."""
+        assert self._child is not None, "not running"
+        self._child.wait_until(lambda: kafka_probe.brokers(self.port) >= brokers, within_s=START_S)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End it. Harmless when it has been stopped."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.stop(how, within_s=STOP_S)
+
+    def _settings(self) -> Mapping[str, str]:
+        here = (Listener("PLAINTEXT", self.port), *self.listeners)
+        binds = [f"{each.name}://{LOOPBACK}:{each.port}" for each in here]
+        ways = [f"{each.name}://{LOOPBACK}:{each.advertised or each.port}" for each in here]
+        protocols = [f"{each.name}:{each.protocol}" for each in here]
+        voters = ",".join(f"{number}@{LOOPBACK}:{port}" for number, port in self.controllers.items())
+        return {
+            **SETTINGS,
+            **(ALONE if len(self.controllers) == 1 else REPLICATED),
+            "node.id": str(self.number),
+            "listeners": ",".join([*binds, f"CONTROLLER://{LOOPBACK}:{self.controllers[self.number]}"]),
+            "advertised.listeners": ",".join(ways),
+            "listener.security.protocol.map": ",".join([*protocols, "CONTROLLER:PLAINTEXT"]),
+            "controller.quorum.voters": voters,
+            "log.dirs": str(self.directory / "data"),
+            **self.settings,
+        }
+
+
+class ApacheKafka:
+    """Running nodes. Started from the main thread; `stop` ends them, and so does the end of this process."""
+
+    def __init__(self, nodes: Sequence[Node], scratch: Path | None) -> None:
+        self.nodes = nodes
+        self._scratch = scratch
+
+    @classmethod
+    def start(
+        cls,
+        port: int = 0,
+        *,
+        directory: Path | None = None,
+        listeners: Sequence[Listener] = (),
+        settings: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Start one node and wait until it answers. Data in `directory` is kept, else it goes to a temporary folder.
+
+        `settings` are the server's own, over those here. Raises `ApacheKafkaUnavailable` without Java or jars,
+        `ServerDidNotStart` otherwise.
+        """
+        _program("java", "a Java runtime, 11 or newer")
+        jars()
+        place, scratch = _place(directory)
+
+        def started(chosen: int) -> Node:
+            node = Node(place, chosen, listeners=listeners, settings=settings or {})
+            try:
+                node.start()
+                node.wait()
+            except BaseException:
+                node.stop(signal.SIGKILL)
+                raise
+            return node
+
+        try:
+            node, _ = on_port(port, started)
+        except BaseException:
+            _remove(scratch)
+            raise
+        return cls([node], scratch)
+
+    @classmethod
+    def start_three(cls, *, directory: Path | None = None, settings: Mapping[str, str] | None = None) -> Self:
+        """Three nodes of one cluster: replication 3, two in-sync replicas at least. Raises as `start`."""
+        place, scratch = _place(directory)
+        ports = free_ports(6)
+        controllers = dict(enumerate(ports[3:], start=1))
+        nodes = [
+            Node(directories.private(place / str(number)), port, number, controllers, settings=settings or {})
+            for number, port in enumerate(ports[:3], start=1)
+        ]
+        cluster = cls(nodes, scratch)
+        try:
+            for node in nodes:
+                node.start()
+            for node in nodes:
+                node.wait(brokers=len(nodes))
+        except BaseException:
+            cluster.stop()
+            raise
+        return cluster
+
+    @property
+    def bootstrap(self) -> str:
+        """What a client is given as its bootstrap servers."""
+        return ",".join(f"{LOOPBACK}:{node.port}" for node in self.nodes)
+
+    @property
+    def port(self) -> int:
+        """Of the first node."""
+        return self.nodes[0].port
+
+    @property
+    def pid(self) -> int:
+        """Of the first node."""
+        return self.nodes[0].pid
+
     def stop(self) -> None:
-        """End the node. Harmless when it has been stopped."""
-        self._child.stop(signal.SIGTERM, within_s=STOP_S)
+        """End every node. Harmless when they have been stopped."""
+        how = signal.SIGTERM if len(self.nodes) == 1 else signal.SIGKILL  # together they wait for each other to go
+        for node in self.nodes:
+            node.stop(how)
         _remove(self._scratch)
 
 
@@ -131,45 +277,12 @@ def _fetch(maven: str, folder: Path) -> None:
         raise ApacheKafkaUnavailable(f"Maven could not fetch Apache Kafka:\n{said}")
 
 
-def _serve(directory: Path, java: str, classpath: str, port: int) -> Child:
-    (controller,) = free_ports(1)
-    properties, logging = directory / "one.properties", directory / "log4j.properties"
-    properties.write_text(_properties(_settings(directory, port, controller)))
-    logging.write_text(LOGGING)
-    command = [java, *JAVA_OPTIONS, f"-Dlog4j.configuration=file:{logging}", "-cp", classpath]
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
-    Child.start(
-        "Apache Kafka's format tool",
-        [
-            *command,
-            "kafka.tools.StorageTool",
-            "format",
-            f"--cluster-id={CLUSTER_ID}",
-            f"--config={properties}",
-            "--ignore-formatted",
-        ],
-        log=directory / "format.log",
-        directory=directory,
-        environment=environment,
-    ).finish(within_s=FORMAT_S)
-    child = Child.start(
-        "Apache Kafka",
-        [*command, "kafka.Kafka", properties],
-        log=directory / "server.log",
-        directory=directory,
-        environment=environment,
-    )
-    child.wait_until(lambda: kafka_probe.answers(port), within_s=START_S)
-    return child
-
-
-def _settings(directory: Path, port: int, controller: int) -> Mapping[str, str]:
-    return SETTINGS | {
-        "listeners": f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller}",
-        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port}",
-        "controller.quorum.voters": f"1@{LOOPBACK}:{controller}",
-        "log.dirs": str(directory / "data"),
-    }
+def _place(directory: Path | None) -> tuple[Path, Path | None]:
+    """Where the data goes, and the temporary folder to remove, if it is one."""
+    if directory is not None:
+        return directories.private(directory), None
+    scratch = Path(tempfile.mkdtemp(prefix="upheld-kafka-"))
+    return scratch, scratch
 
 
 def _properties(settings: Mapping[str, str]) -> str:

@@ -15,8 +15,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from service.errors import DependencyAway
+
+T = TypeVar("T")
 
 TETHER = Path(__file__).with_name("tether.py")
 LOOPBACK = "127.0.0.1"
@@ -142,7 +145,7 @@ class Child:
             self._process.stdin.close()
 
 
-def on_port(wanted: int, start: Callable[[int], Child]) -> tuple[Child, int]:
+def on_port(wanted: int, start: Callable[[int], T]) -> tuple[T, int]:
     """Start a server on the wanted port of the loopback address, or on a free one if it is 0.
 
     Somebody else may take a free port between the look and the start: then another is tried. A wanted port that is

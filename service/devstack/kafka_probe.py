@@ -17,17 +17,22 @@ GREATEST_ANSWER = 1 << 20
 
 def answers(port: int) -> bool:
     """Whether the broker on this port of the loopback address names at least one broker to talk to."""
+    return brokers(port) > 0
+
+
+def brokers(port: int) -> int:
+    """How many brokers the one on this port of the loopback address names; 0 if it does not answer."""
     body = struct.pack(">hhih", METADATA, VERSION, 1, len(CLIENT)) + CLIENT + struct.pack(">i", NO_TOPICS)
     try:
         with socket.create_connection((LOOPBACK, port), timeout=ANSWER_WITHIN_S) as connection:
             connection.sendall(struct.pack(">i", len(body)) + body)
             (size,) = struct.unpack(">i", _exactly(connection, 4))
             if not 8 <= size <= GREATEST_ANSWER:
-                return False
-            _, brokers = struct.unpack_from(">ii", _exactly(connection, size))
-            return int(brokers) > 0
+                return 0
+            _, named = struct.unpack_from(">ii", _exactly(connection, size))
+            return int(named)
     except OSError:
-        return False
+        return 0
 
 
 def _exactly(connection: socket.socket, size: int) -> bytes:
