@@ -105,6 +105,15 @@ class SlotCounts:
         return cls.from_columns(np.cumsum(steps, axis=1))
 
 
+def starts_of(*keys: Int64s) -> Int64s:
+    """Where any of the keys, columns of one length, differs from the row before; the first row too."""
+    changed = np.zeros(len(keys[0]), dtype=bool)
+    changed[:1] = True
+    for key in keys:
+        changed[1:] |= key[1:] != key[:-1]
+    return np.flatnonzero(changed)
+
+
 def concatenated(parts: list[SlotCounts]) -> SlotCounts:
     """All rows of all parts, not merged."""
     if len(parts) == 1:

@@ -15,7 +15,7 @@ import numpy as np
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from evaluators.slots import Int64s, SlotCounts, concatenated
+from evaluators.slots import Int64s, SlotCounts, concatenated, starts_of
 
 CHUNK_SLOTS: Final = 360
 BUCKET_SERIES: Final = 512
@@ -200,7 +200,7 @@ async def pages_after(connection: AsyncConnection, shard: int, tick_seq: int) ->
 def _dense(merged: SlotCounts) -> bool:
     if len(merged) < DENSE_ROWS:
         return False
-    return len(merged) >= DENSE_IN_CHUNK * len(_starts(merged.series, merged.slot // CHUNK_SLOTS))
+    return len(merged) >= DENSE_IN_CHUNK * len(starts_of(merged.series, merged.slot // CHUNK_SLOTS))
 
 
 async def _put(connection: AsyncConnection, counts: SlotCounts) -> None:
@@ -224,17 +224,8 @@ def _keys(parts: Iterable[SlotCounts]) -> dict[str, list[int]]:
 def _split(merged: SlotCounts, *keys: Int64s) -> list[SlotCounts]:
     """Cut where a key changes."""
     columns = merged.columns
-    edges = [*_starts(*keys).tolist(), len(merged)]
+    edges = [*starts_of(*keys).tolist(), len(merged)]
     return [SlotCounts.from_columns(columns[:, edges[place] : edges[place + 1]]) for place in range(len(edges) - 1)]
-
-
-def _starts(*keys: Int64s) -> Int64s:
-    """Where any of the keys differs from the row before."""
-    changed = np.zeros(len(keys[0]), dtype=bool)
-    changed[:1] = True
-    for key in keys:
-        changed[1:] |= key[1:] != key[:-1]
-    return np.flatnonzero(changed)
 
 
 def _unpacked(rows: Iterable[Any]) -> SlotCounts:
