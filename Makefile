@@ -8,6 +8,9 @@ USABLE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 # Where make can, it keeps the output of checks that run side by side apart.
 TOGETHER := --jobs=4 --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 ARGS ?=
+# Tests that start servers mostly wait: more of them than cores. A cluster of one name is started by one worker only.
+WORKERS ?= 3
+SIDE_BY_SIDE := --numprocesses=$(WORKERS) --dist=loadgroup
 
 # Its Node comes from a wheel; nothing is looked up or fetched when it runs.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
@@ -28,9 +31,9 @@ develop: $(VENV)/.developed ## the same with the tools for tests and checks
 demo: $(VENV)/.installed ## everything on this machine, with traffic and scripted incidents (ARGS="--kafka HOST:PORT --database URL")
 	@$(BIN)/upheld demo $(ARGS)
 
-test: $(VENV)/.developed ## all tests and the coverage that is asked (ARGS are pytest's)
+test: $(VENV)/.developed ## all tests and the coverage that is asked (ARGS are pytest's; WORKERS=0: one after another)
 	@rm -f .coverage .coverage.*
-	@$(BIN)/pytest --cov --cov-report= $(ARGS)
+	@$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report= $(ARGS)
 	@echo "coverage: evaluators 100 %, consumers 95 %, all 90 %"
 	@$(BIN)/coverage report --include='evaluators/*' --fail-under=100
 	@$(BIN)/coverage report --include='consumers/*' --fail-under=95
