@@ -78,7 +78,9 @@ class Announcer:
             rises = escalated or before.owed is not None
             raised = _RANK[severity] > _RANK[announced] or (rises and severity == "page")
             return self._when_due("incident.escalated", severity, announced) if raised else (None, announced, False)
-        if state == before.state or (state == "resolved" and before.state == "withdrawn"):
+        if state == "resolved" and before.state == "withdrawn":
+            return None, None, False  # it came back and went between two commits: for the targets it stays withdrawn
+        if state == before.state:
             return None, announced, False
         return ("incident.resolved" if state == "resolved" else "incident.withdrawn"), announced, False
 

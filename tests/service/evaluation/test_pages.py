@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evaluators.incidents import ChangeKind, Incident, IncidentChange
@@ -285,6 +285,14 @@ def played(state: State | None, severity: str, moved: list[str]) -> tuple[list[I
     return changes, state, severity
 
 
+@example(
+    [
+        (["open"], True, False),
+        (["withdraw"], False, False),
+        (["open", "resolve"], False, False),
+        (["withdraw"], True, False),
+    ]
+)
 @given(steps)
 def test_whatever_happens_a_target_can_follow_and_ends_up_knowing(
     history: list[tuple[list[str], bool, bool]],
