@@ -2,152 +2,39 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from service.devstack.postgres import EmbeddedPostgres
-from service.storage.database import connect
-from tests.acceptance.world import World, eventually
+from service.storage.leases import GRACE_S
+from tests.acceptance.fleet import (
+    PARTITIONS,
+    SECRET,
+    SERVICES,
+    SHARDS,
+    counted,
+    documents,
+    event,
+    held,
+    history,
+    holding,
+    pouring,
+    recount,
+    rows,
+    shared,
+    stood,
+    taken,
+)
+from tests.acceptance.world import World, eventually, free_port
+from tests.service.alerting.receiver import Receiver
 
-SECRET = "whsec_dXBoZWxkLWFjY2VwdGFuY2U="
-SERVICES = 16
-SHARDS = 8
-PARTITIONS = 8
 TAKEOVER_WITHIN_S = 5.0
-
-COMMON = """\
-apiVersion: upheld/v1
-kind: NotificationTarget
-metadata: {{name: oncall}}
-spec: {{type: webhook, url: "{url}", secretEnv: HOOK_SECRET}}
----
-apiVersion: upheld/v1
-kind: AlertPolicy
-metadata: {{name: quick}}
-spec:
-  conditions:
-    - {{burnRate: {{long: 1m, short: 10s, factor: 12}}, severity: page}}
-  minimum: {{events: 100, failures: 5}}
-"""
-AGREEMENT = """\
-apiVersion: upheld/v1
-kind: Agreement
-metadata: {{name: shop-{number}}}
-spec:
-  type: SLA
-  provider: {{name: Example Cloud}}
-  customer: {{name: Example Shop}}
-  effective: {{from: 2026-01-01}}
-  service: shop-{number}
-  notify: [oncall]
-  objectives:
-"""
-OBJECTIVE = """\
-    - name: availability-{number}
-      indicator: {{ratio: {{bad: '{metric}{{service="{service}",status=~"5.."}}', total: '{metric}{{service="{service}"}}'}}}}
-      target: 0.99
-      period: {{rolling: 30d}}
-      alerts: [quick]
-"""
-"""Each has a total of its own by `metric`, or shares one."""
-
-
-def documents(url: str, *, agreements: int, objectives: int) -> str:
-    """So many agreements, each over a service of its own, with so many objectives each."""
-    parts = [COMMON.format(url=url)]
-    for number in range(agreements):
-        lines = [
-            OBJECTIVE.format(number=each, metric="requests", service=f"shop-{number}") for each in range(objectives)
-        ]
-        parts.append(AGREEMENT.format(number=number) + "".join(lines))
-    return "---\n".join(parts)
-
-
-def event(at: float, service: int, *, bad: bool = False) -> dict[str, Any]:
-    return {
-        "time": round(at, 3),
-        "metric": "requests",
-        "service": f"shop-{service}",
-        "labels": {"status": 503 if bad else 200},
-    }
-
-
-def history(begun: float, *, events: int, seconds: int) -> list[dict[str, Any]]:
-    """Events of every service in order of time; in the second quarter a third of every other service's fail."""
-    step = seconds / events
-    return [
-        event(
-            begun + number * step,
-            number % SERVICES,
-            bad=number % SERVICES % 2 == 0 and number // SERVICES % 3 == 0 and events // 4 <= number < events // 2,
-        )
-        for number in range(events)
-    ]
-
-
-def recount(events: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
-    """service -> (total, bad)."""
-    counts: dict[str, tuple[int, int]] = {}
-    for each in events:
-        total, bad = counts.get(each["service"], (0, 0))
-        counts[each["service"]] = total + 1, bad + (each["labels"]["status"] == 503)
-    return counts
-
-
-async def rows(world: World, statement: str, *values: Any) -> list[Any]:
-    """What the database says."""
-    connection = await connect(world.database_url, application_name="tests")
-    try:
-        return list(await connection.fetch(statement, *values))
-    finally:
-        await connection.close()
-
-
-async def shared(world: World, ingests: int, evaluators: int) -> None:
-    """Waits until so many processes have their part: of the partitions, and of the shards."""
-
-    async def look() -> bool:
-        workers = await rows(world, "SELECT worker, count(*) FROM partition_status GROUP BY worker")
-        owners = await rows(world, "SELECT owner, count(*) FROM shards WHERE owner IS NOT NULL GROUP BY owner")
-        return (
-            sorted(row["count"] for row in workers) == [PARTITIONS // ingests] * ingests
-            and sorted(row["count"] for row in owners) == [SHARDS // evaluators] * evaluators
-        )
-
-    await eventually(look, 60, f"{ingests} ingests and {evaluators} evaluators with equal shares; {world.logs()}")
-
-
-async def counted(world: World, wanted: Mapping[str, tuple[int, int]], within_s: float = 60) -> None:
-    """Waits until the API shows these counts, and no others; an excess fails like a lack."""
-    seen: dict[str, tuple[int, int]] = {}
-
-    async def look() -> bool:
-        items = (await world.get("/objectives?limit=500"))["items"]
-        seen.clear()
-        for item in items:
-            counts = item["experienced"]
-            seen[item["service"]] = counts["total"], counts["total"] - counts["good"]
-        return seen == wanted
-
-    try:
-        await eventually(look, within_s, "the counts of a recount")
-    except AssertionError:
-        assert seen == wanted, world.logs()
-        raise
-
-
-async def stood(world: World) -> list[tuple[Any, ...]]:
-    """The incidents that stand, by what they say and when, in event time."""
-    items = (await world.get("/incidents?limit=500"))["items"]
-    return sorted(
-        (one["agreement"], one["objective"], one["severity"], one["started_at"], one["detected_at"], one["resolved_at"])
-        for one in items
-        if one["state"] != "withdrawn"
-    )
+"""From the lapse of a lease to the first committed tick of its new owner, the grace included."""
 
 
 @pytest.mark.slow
@@ -192,3 +79,120 @@ async def test_one_two_and_four_of_each_part_give_the_same_counts_and_incidents(
             postgres_server.drop_database(name)
     assert len(incidents[1]) == SERVICES // 2
     assert incidents[1] == incidents[2] == incidents[4]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_what_a_killed_evaluator_held_is_evaluated_by_another_within_five_seconds(kafka_world: World) -> None:
+    """1,000 objectives; from the moment that the lease lapsed to the first committed tick of its new owner."""
+    world = kafka_world
+    world.settings["HOOK_SECRET"] = SECRET
+    await world.apply(documents("http://127.0.0.1:9/hook", agreements=50, objectives=20), since="2026-01-01T00:00:00Z")
+    for part in ("ingest", "serve"):
+        world.start(part)
+    first, second = world.start("evaluate"), world.start("evaluate")
+    await world.ready()
+    async with pouring(world, services=50, a_second=500) as traffic:
+        await holding(world, second, 2)
+        await holding(world, first, 2)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        before = await held(world, first)
+        assert len(before) == 2
+        after = await taken(world, before)
+    took_s = {shard: (row["ticked_at"] - before[shard]["expires_at"]).total_seconds() for shard, row in after.items()}
+    print(f"lapsed lease to first tick, by shard: {took_s}")
+    assert all(GRACE_S <= seconds < TAKEOVER_WITHIN_S for seconds in took_s.values()), (took_s, world.logs())
+    assert {row["epoch"] - before[shard]["epoch"] for shard, row in after.items()} == {1}
+    await holding(world, second, 4)
+    await counted(world, recount(traffic.sent))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_an_evaluator_that_was_frozen_beyond_its_lease_writes_nothing_and_joins_again(kafka_world: World) -> None:
+    """It wakes up with work in its hands and the leases of others; the counts stay those of a recount."""
+    world = kafka_world
+    world.settings["HOOK_SECRET"] = SECRET
+    await world.apply(
+        documents("http://127.0.0.1:9/hook", agreements=SERVICES, objectives=1), since="2026-01-01T00:00:00Z"
+    )
+    for part in ("ingest", "serve"):
+        world.start(part)
+    frozen, other = world.start("evaluate"), world.start("evaluate")
+    log = min(world.folder.glob("evaluate-*.log"))
+    await world.ready()
+    async with pouring(world, services=SERVICES, a_second=400) as traffic:
+        mine = await holding(world, frozen, 2)
+        await holding(world, other, 2)
+        frozen.send_signal(signal.SIGSTOP)
+        try:
+            before = {
+                row["id"]: row for row in await rows(world, "SELECT * FROM shards WHERE id = ANY($1)", list(mine))
+            }
+            await taken(world, before, within_s=40)  # beyond the cut of a transaction that was frozen too
+            await holding(world, other, 4)
+        finally:
+            frozen.send_signal(signal.SIGCONT)
+
+        async def noticed() -> bool:
+            return any(f'"action": "{action}"' in log.read_text() for action in ("shards_lost", "shard_fenced"))
+
+        await eventually(noticed, 20, f"a word of the lost shards; {world.logs()}")
+        again = await holding(world, frozen, 2)
+        ticked = {shard: row["tick_seq"] for shard, row in again.items()}
+
+        async def ticks() -> bool:
+            return all(row["tick_seq"] > ticked[shard] for shard, row in (await held(world, frozen)).items())
+
+        await eventually(ticks, 40, f"ticks of the one that came back; {world.logs()}")
+    await counted(world, recount(traffic.sent))
+    assert await rows(world, "SELECT 1 FROM restatements") == []
+    assert frozen.poll() is None
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+async def test_two_delivers_send_each_page_once_and_two_serves_answer_alike(
+    kafka_world: World, receiver: Receiver
+) -> None:
+    """Claims are rows; and no process that serves holds what another lacks."""
+    world = kafka_world
+    world.settings["HOOK_SECRET"] = SECRET
+    await world.apply(documents(receiver.url, agreements=SERVICES, objectives=3), since="2026-01-01T00:00:00Z")
+    events = history(time.time() - 240, events=8000, seconds=240)
+    bad = [event(time.time() - 30 + number / 100, number % SERVICES, bad=True) for number in range(2400)]
+    ports = (world.port, free_port())
+    world.settings["UPHELD_PUBLIC_URL"] = "https://upheld.example.com"
+    for part in ("ingest", "evaluate", "deliver", "deliver", "serve"):
+        world.start(part)
+    world.settings["UPHELD_PORT"] = str(ports[1])
+    world.start("serve")
+    await world.ready()
+    await world.emit([*events, *bad])
+    await counted(world, recount([*events, *bad]))
+
+    async def settled() -> int | None:
+        found = await rows(world, "SELECT state, count(*) FROM outbox GROUP BY state")
+        counts = {row["state"]: row["count"] for row in found}
+        return counts.get("sent") if set(counts) == {"sent"} and counts["sent"] >= SERVICES * 3 else None
+
+    sent = await eventually(settled, 60, f"every page sent; {world.logs()}")
+    keys = [request.headers["webhook-id"] for request in receiver.requests]
+    assert (len(keys), len(set(keys))) == (sent, sent)
+    delivered = [path.read_text().count("notification_sent") for path in sorted(world.folder.glob("deliver-*.log"))]
+    assert sum(delivered) == sent
+    assert all(delivered), "one of the two sent nothing"
+
+    async def alike() -> bool:
+        answers = []
+        for port in ports:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+                paths = ("/api/v1/objectives?limit=500", "/api/v1/incidents?limit=500", "/api/v1/compliance")
+                got = [await client.get(path) for path in paths]
+                assert [each.status_code for each in got] == [200] * len(got)
+                answers.append([each.json() for each in got])
+        return answers[0] == answers[1]
+
+    await eventually(alike, 30, "the same answers of both, between two ticks")
