@@ -75,6 +75,13 @@ class ShardEngine:
             (_reach(spec, shown, self.evaluated_until_us) for spec in self.specs), default=self.evaluated_until_us
         )
 
+    @property
+    def edges_us(self) -> set[int]:
+        """Times up to which counts are summed although no window need begin there: counts of both sides stay apart."""
+        known = (version.at_us for block in self.blocks.values() for version in block.timeline.versions.known)
+        bounds = (bound for spec in self.specs for bound in (spec.counts_from_us, spec.counts_until_us))
+        return {*known, *(bound for bound in bounds if bound is not None)}
+
     def _arrange(self, now_us: int) -> None:
         defined = {spec.identity.series_id: spec for spec in self.specs}
         for series_id in [each for each in self.tracks if each not in defined]:

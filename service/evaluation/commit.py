@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from evaluators.engine import Advance, Restatement, SeriesSpec
 from service.evaluation.pages import Announcer, Paging
 from service.evaluation.shard import Shard, Tick
-from service.storage import evaluation, incidents, slots
+from service.storage import evaluation, incidents, rollup, slots
 from service.storage.database import reaching
 from service.storage.evaluation import NewRestatement
 from service.storage.leases import fence
@@ -106,6 +106,17 @@ class Committer:
             async with self.database.begin() as connection:
                 await fence(connection, shard.lease)
                 return await slots.compact(connection, shard.lease.shard) > 0
+
+    async def roll_up(self, shard: Shard) -> bool:
+        """Make some of the oldest slots coarser; False where none is old enough. Raises like `commit`."""
+        tick_us, slot_us = shard.engine.evaluated_until_us, shard.engine.slot_us
+        if tick_us is None:
+            return False
+        edges = sorted(shard.engine.edges_us)
+        with reaching():
+            async with self.database.begin() as connection:
+                await fence(connection, shard.lease)
+                return await rollup.roll_up(connection, shard.lease.shard, tick_us, slot_us, edges_us=edges) > 0
 
 
 _NO_SPEC: Final = ("", "")

@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from evaluators.engine import CorruptSnapshot, ShardEngine
-from evaluators.slots import SlotCounts
+from evaluators.slots import SlotCounts, concatenated
 from evaluators.watermark import Watermark
 from service.evaluation.shard import Shard, unpacked_checkpoint, unpacked_state
 from service.storage import evaluation, incidents, slots
@@ -150,12 +150,15 @@ def _from_checkpoint(
 async def _from_truth(
     connection: AsyncConnection, state: bytes, found: Specs, shard: int, slot_us: int
 ) -> tuple[ShardEngine, SlotCounts]:
-    """The engine of the small state and the slots that its sums reach back to, and these slots.
+    """The engine of the small state and the slots that its sums reach back to; and these where it has not ticked yet.
 
     Raises CorruptSnapshot, CorruptSlots.
     """
     engine = ShardEngine.rebuilt(slot_us, state, found.specs, SlotCounts.empty())
     from_us = engine.needs_from_us
-    counts = await slots.load_shard(connection, shard, None if from_us is None else from_us // slot_us)
-    await asyncio.to_thread(engine.load, counts)
-    return engine, counts
+    pending: list[SlotCounts] = []
+    async for counts in slots.shard_parts(connection, shard, None if from_us is None else from_us // slot_us):
+        await asyncio.to_thread(engine.load, counts)
+        if engine.evaluated_until_us is None:
+            pending.append(counts)
+    return engine, concatenated(pending)

@@ -231,7 +231,9 @@ class Evaluation:
             await self._checkpoint(shard, clock_us)
         if shard.gathering:
             shard.gathering = await self._committer.gather(shard)
-        return tick.halted
+        if shard.rolling_up:
+            shard.rolling_up = await self._committer.roll_up(shard)
+        return tick.halted or shard.rolling_up
 
     async def _checkpoint(self, shard: Shard, clock_us: int) -> None:
         if clock_us - shard.checkpointed_us < self._settings.checkpoint_every_us:
@@ -239,7 +241,7 @@ class Evaluation:
         snapshot = await asyncio.to_thread(shard.engine.snapshot)
         await self._committer.checkpoint(shard, packed_checkpoint(shard.shape, snapshot))
         shard.checkpointed_us = self._clock()
-        shard.gathering = True
+        shard.gathering = shard.rolling_up = True
 
     def _tell_away(self, reason: DependencyAway) -> None:
         if not self._away:

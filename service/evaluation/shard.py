@@ -80,7 +80,8 @@ class Shape:
 
 class Shard:
     """Not for several tasks at once. `specs` are what the engine has defined, all of this shard; `late_samples` are those
-    among what was folded since the last commit. `gathering`: pages up to its checkpoint may be ripe.
+    among what was folded since the last commit. `gathering`: pages up to its checkpoint may be ripe; `rolling_up`: slots may
+    be old enough.
 
     Thrown away at the first doubt whether what it did was written: the database is the truth.
     """
@@ -96,6 +97,7 @@ class Shard:
         self.late_samples = 0
         self.checkpointed_us = 0
         self.gathering = False
+        self.rolling_up = False
         self.first_slot: int | None = None
         self._slot_us = slot_us
         self._found: Specs | None = None

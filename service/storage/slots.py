@@ -1,14 +1,14 @@
-"""Slots as stored: pages by time, as ticks write them, and chunks by series, as histories read them.
+"""Slots as stored: pages by time, as ticks write them, chunks by series, as histories read them, and days of old ones.
 
-The truth is the sum of both at any moment, in one snapshot: rows add up, so late data is simply one more row. A tick
+The truth is the sum of all at any moment, in one snapshot: rows add up, so late data is simply one more row. A tick
 writes a page for each bucket of series that it counted in; what is dense already (a catch-up) goes to chunks at once.
 A chunk is CHUNK_SLOTS slots of one series (one hour of 10 s slots): small enough to be written again when late data
-comes, large enough that 30 days are 720 rows. Pages are gathered bucket by bucket, so each chunk is written about twice.
+comes. Pages are gathered bucket by bucket, so each chunk is written about twice. What becomes of old chunks: see rollup.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -29,6 +29,12 @@ GATHER_ROWS: Final = 200_000
 DENSE_ROWS: Final = 20_000
 DENSE_IN_CHUNK: Final = 16
 """So many rows at once, so many of each chunk: cheaper to put in place than to gather later."""
+
+STEPS_S: Final = "60, 900"
+"""The steps of days, for statements."""
+LOAD_ROWS: Final = 500_000
+"""Slots of a shard that are in memory at once while it is loaded: some 50 MB."""
+LOAD_PARTS: Final = 100
 
 # The checkpoint of a shard is caught up with the pages behind it, so those stay pages until the next checkpoint.
 _RIPE = text(
@@ -78,27 +84,43 @@ _PAGES_OF = """
         FROM series JOIN indicators ON indicators.id = series.indicator_id
         WHERE series.id = ANY(CAST(:series AS bigint[])))
     """
+_DAY_OF = "(SELECT floor(CAST({} AS float8) * slot_us / 86400000000)::integer FROM installation)"
 _READ = text(
     f"""
     SELECT counts FROM slot_chunks
     WHERE series_id = ANY(CAST(:series AS bigint[])) AND chunk BETWEEN :first AND :last
+    UNION ALL
+    SELECT counts FROM slot_days WHERE series_id = ANY(CAST(:series AS bigint[])) AND step_s IN ({STEPS_S})
+      AND day BETWEEN {_DAY_OF.format(":from_slot")} AND {_DAY_OF.format(":last_slot")}
     UNION ALL {_PAGES_OF}
     """  # noqa: S608 - the text above
 )
+# `until_slot`: where the part ends, so that what was not read of its kind lies behind it.
 _FIRST = text(
     f"""
-    (SELECT counts FROM slot_chunks WHERE series_id = ANY(CAST(:series AS bigint[])) ORDER BY chunk LIMIT :chunks)
-    UNION ALL {_PAGES_OF}
+    (SELECT counts, (chunk + 1) * CAST(:chunk_slots AS bigint) AS until_slot FROM slot_chunks
+     WHERE series_id = :id ORDER BY chunk LIMIT :parts)
+    UNION ALL
+    SELECT first.counts, (first.day + 1) * (SELECT 86400000000 / slot_us FROM installation)
+    FROM unnest(ARRAY[{STEPS_S}]) AS step (step_s) CROSS JOIN LATERAL (
+        SELECT counts, day FROM slot_days WHERE series_id = :id AND slot_days.step_s = step.step_s
+        ORDER BY day LIMIT :parts) AS first
+    UNION ALL SELECT pages.counts, NULL FROM ({_PAGES_OF}) AS pages
     """  # noqa: S608
 )
 _READ_SHARD = text(
-    """
+    f"""
+    SELECT counts FROM slot_pages WHERE shard = :shard
+    UNION ALL
     SELECT slot_chunks.counts FROM slot_chunks
     JOIN series ON series.id = slot_chunks.series_id JOIN indicators ON indicators.id = series.indicator_id
     WHERE indicators.shard = :shard AND slot_chunks.chunk >= :first
     UNION ALL
-    SELECT counts FROM slot_pages WHERE shard = :shard
-    """
+    SELECT slot_days.counts FROM slot_days
+    JOIN series ON series.id = slot_days.series_id JOIN indicators ON indicators.id = series.indicator_id
+    WHERE indicators.shard = :shard AND slot_days.step_s IN ({STEPS_S})
+      AND slot_days.day >= coalesce({_DAY_OF.format(":from_slot")}, -2147483648)
+    """  # noqa: S608
 )
 _PAGES_AFTER = text("SELECT counts FROM slot_pages WHERE shard = :shard AND tick_seq > :tick_seq")
 
@@ -117,7 +139,7 @@ async def append_page(connection: AsyncConnection, shard: int, tick_seq: int, co
         await _put(connection, merged)
         await connection.execute(_FORGET_CHECKPOINT, {"shard": shard})
         return
-    parts = _split(merged, merged.series // BUCKET_SERIES)
+    parts = split(merged, merged.series // BUCKET_SERIES)
     await connection.execute(
         _APPEND,
         {
@@ -147,7 +169,7 @@ async def compact(
         if moved and moved + bucket.rows > most_rows:
             break
         taken = await connection.execute(_TAKE_PAGES, {"shard": shard, "bucket": bucket.bucket})
-        await _put(connection, _unpacked(taken).merged())
+        await _put(connection, unpacked(taken).merged())
         moved += bucket.rows
     return moved
 
@@ -162,10 +184,12 @@ async def read(connection: AsyncConnection, series: Sequence[int], from_slot: in
             "series": list(series),
             "first": from_slot // CHUNK_SLOTS,
             "last": (to_slot - 1) // CHUNK_SLOTS,
+            "from_slot": from_slot,
+            "last_slot": to_slot - 1,
             "bucket_series": BUCKET_SERIES,
         },
     )
-    counts = _unpacked(found)
+    counts = unpacked(found)
     within = (counts.slot >= from_slot) & (counts.slot < to_slot)
     wanted = np.array(sorted(series), dtype=np.int64)
     return counts.take(within & np.isin(counts.series, wanted)).merged()
@@ -173,28 +197,45 @@ async def read(connection: AsyncConnection, series: Sequence[int], from_slot: in
 
 async def first_sampled(connection: AsyncConnection, series: int) -> int | None:
     """The first slot in which the series counted a sample; None before that."""
-    for chunks in (1, None):  # in the first chunk there may be rows of no samples alone
-        values = {"series": [series], "bucket_series": BUCKET_SERIES, "chunks": chunks}
-        counts = _unpacked(await connection.execute(_FIRST, values))
-        own = counts.take(counts.series == series)
-        sampled = own.slot[own.total != 0]
-        if not len(own) or (len(sampled) and sampled.min() // CHUNK_SLOTS <= own.slot.min() // CHUNK_SLOTS):
+    first: int | None = None
+    for parts in (1, None):  # in the first part of each kind there may be rows of no samples alone
+        values = {"id": series, "series": [series], "bucket_series": BUCKET_SERIES}
+        rows = (await connection.execute(_FIRST, {**values, "chunk_slots": CHUNK_SLOTS, "parts": parts})).all()
+        counts = unpacked(rows)
+        sampled = counts.slot[(counts.series == series) & (counts.total != 0)]
+        first = int(sampled.min()) if len(sampled) else None
+        ends = [row.until_slot for row in rows if row.until_slot is not None]
+        if not ends or (first is not None and first < min(ends)):
             break
-    return int(sampled.min()) if len(sampled) else None
+    return first
 
 
 async def load_shard(connection: AsyncConnection, shard: int, from_slot: int | None = None) -> SlotCounts:
     """All slots of a shard's series from `from_slot` on, merged; None: from the first. Raises CorruptSlots."""
+    return concatenated([part async for part in shard_parts(connection, shard, from_slot)]).merged()
+
+
+async def shard_parts(
+    connection: AsyncConnection, shard: int, from_slot: int | None = None
+) -> AsyncGenerator[SlotCounts]:
+    """The same in parts of about LOAD_ROWS that add up to it, in no order, so that a long history fits into memory."""
     first = _LEAST_CHUNK if from_slot is None else from_slot // CHUNK_SLOTS
-    counts = _unpacked(await connection.execute(_READ_SHARD, {"shard": shard, "first": first}))
-    if from_slot is not None:
-        counts = counts.take(counts.slot >= from_slot)
-    return counts.merged()
+    values = {"shard": shard, "first": first, "from_slot": from_slot}
+    parts: list[SlotCounts] = []
+    found = await connection.stream(_READ_SHARD, values)
+    async for rows in found.partitions(LOAD_PARTS):
+        counts = unpacked(rows)
+        parts.append(counts if from_slot is None else counts.take(counts.slot >= from_slot))
+        if sum(map(len, parts)) >= LOAD_ROWS:
+            yield concatenated(parts)
+            parts = []
+    if parts:
+        yield concatenated(parts)
 
 
 async def pages_after(connection: AsyncConnection, shard: int, tick_seq: int) -> SlotCounts:
     """What the ticks after `tick_seq` counted, merged: with a checkpoint of that tick it is everything."""
-    return _unpacked(await connection.execute(_PAGES_AFTER, {"shard": shard, "tick_seq": tick_seq})).merged()
+    return unpacked(await connection.execute(_PAGES_AFTER, {"shard": shard, "tick_seq": tick_seq})).merged()
 
 
 def _dense(merged: SlotCounts) -> bool:
@@ -206,14 +247,14 @@ def _dense(merged: SlotCounts) -> bool:
 async def _put(connection: AsyncConnection, counts: SlotCounts) -> None:
     """Add merged counts to the chunks that they lie in."""
     keys = _keys(_chunks(counts))
-    before = _unpacked(await connection.execute(_LOCK_CHUNKS, keys))
+    before = unpacked(await connection.execute(_LOCK_CHUNKS, keys))
     parts = _chunks(concatenated([before, counts]).merged() if len(before) else counts)
     await connection.execute(_PUT_CHUNKS, {**_keys(parts), "counts": [part.pack() for part in parts]})
 
 
 def _chunks(merged: SlotCounts) -> list[SlotCounts]:
     """One part a chunk, by series, then time."""
-    return _split(merged, merged.series, merged.slot // CHUNK_SLOTS)
+    return split(merged, merged.series, merged.slot // CHUNK_SLOTS)
 
 
 def _keys(parts: Iterable[SlotCounts]) -> dict[str, list[int]]:
@@ -221,14 +262,14 @@ def _keys(parts: Iterable[SlotCounts]) -> dict[str, list[int]]:
     return {"series": [series for series, _ in firsts], "chunks": [chunk for _, chunk in firsts]}
 
 
-def _split(merged: SlotCounts, *keys: Int64s) -> list[SlotCounts]:
+def split(merged: SlotCounts, *keys: Int64s) -> list[SlotCounts]:
     """Cut where a key changes."""
     columns = merged.columns
     edges = [*starts_of(*keys).tolist(), len(merged)]
     return [SlotCounts.from_columns(columns[:, edges[place] : edges[place + 1]]) for place in range(len(edges) - 1)]
 
 
-def _unpacked(rows: Iterable[Any]) -> SlotCounts:
+def unpacked(rows: Iterable[Any]) -> SlotCounts:
     """All rows of many small parts: joined column by column, which is what makes a restart quick."""
     parts = [SlotCounts.unpack(row.counts) for row in rows]
     if not parts:

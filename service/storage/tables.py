@@ -176,8 +176,8 @@ shard_cursors = Table(
     Column("clock_us", BigInteger),  # clock of the newest entry folded
 )
 
-# Slots, written time-major by each tick (one row a bucket of series) and gathered series-major in the background. The
-# truth at any moment is the sum of both.
+# Slots, written time-major by each tick (one row a bucket of series), gathered series-major in the background, and rolled
+# up once they are old. The truth at any moment is the sum of all three.
 slot_pages = Table(
     "slot_pages",
     metadata,
@@ -194,6 +194,15 @@ slot_chunks = Table(
     Column("series_id", BigInteger, primary_key=True),
     Column("chunk", Integer, primary_key=True),  # slot // CHUNK_SLOTS (see slots store)
     Column("counts", LargeBinary, nullable=False),
+)
+
+slot_days = Table(
+    "slot_days",
+    metadata,
+    Column("series_id", BigInteger, primary_key=True),
+    Column("step_s", SmallInteger, primary_key=True, autoincrement=False),  # 60, or 900 after thirteen months
+    Column("day", Integer, primary_key=True, autoincrement=False),  # of UTC, since 1970
+    Column("counts", LargeBinary, nullable=False),  # evaluators.rollup.rolled by the step
 )
 
 checkpoints = Table(

@@ -196,7 +196,15 @@ class World:
         """Nothing was ever read or evaluated; definitions and admitted series stay."""
         for table in (
             *("outbox", "incident_events", "incidents", "verdict_changes", "restatements", "standings", "slot_pages"),
-            *("slot_chunks", "checkpoints", "shard_cursors", "ledger", "partition_offsets", "partition_status"),
+            *(
+                "slot_chunks",
+                "slot_days",
+                "checkpoints",
+                "shard_cursors",
+                "ledger",
+                "partition_offsets",
+                "partition_status",
+            ),
             "shard_owners",
         ):
             await self.rows(f"DELETE FROM {table}")
@@ -208,7 +216,8 @@ class World:
 
     async def slots(self) -> SlotCounts:
         """Everything in the store, whatever form it has there."""
-        packed = await self.rows("SELECT counts FROM slot_pages UNION ALL SELECT counts FROM slot_chunks")
+        tables = ("slot_pages", "slot_chunks", "slot_days")
+        packed = await self.rows(" UNION ALL ".join(f"SELECT counts FROM {table}" for table in tables))
         return concatenated([SlotCounts.unpack(row.counts) for row in packed]).merged()
 
     async def outcome(self) -> dict[str, Any]:
