@@ -21,6 +21,7 @@ from service.errors import BadSettings
 CONFIG_FILE_VARIABLE = "UPHELD_CONFIG"
 DEFAULT_CONFIG_FILE = Path("upheld.yaml")
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+LEAST_KEPT_LEDGER = durations.HOUR  # who looks into what a count came from does so within the hour
 
 DurationUs = Annotated[int, Field(ge=0)]
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -48,6 +49,9 @@ class Settings(BaseSettings):
         4, ge=1, le=1024, description="Units of evaluation that processes share; fixed at first migrate."
     )
     page_max_lag: DurationUs = Field("1h", description="No page for what happened further behind the clock than this.")  # type: ignore[assignment]
+    keep_ledger: DurationUs = Field(
+        "7d", description="Entries of the ledger expire after this, once every shard has read them; at least 1h."
+    )  # type: ignore[assignment]
     host: str = Field("127.0.0.1", description="Address that the API and the pages bind to.")
     port: int = Field(8080, ge=0, le=65535, description="Port of the API and the pages.")
     public_url: str | None = Field(None, description="How people reach the pages; used for links in notifications.")
@@ -64,10 +68,17 @@ class Settings(BaseSettings):
     log_format: str = Field("auto", pattern="^(auto|console|json)$", description="auto: console on a terminal.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
 
-    @field_validator("slot", "lateness", "future_bound", "page_max_lag", mode="before")
+    @field_validator("slot", "lateness", "future_bound", "page_max_lag", "keep_ledger", mode="before")
     @classmethod
     def _duration(cls, value: object) -> object:
         return durations.parse(value) if isinstance(value, str) else value
+
+    @field_validator("keep_ledger")
+    @classmethod
+    def _kept(cls, value: int) -> int:
+        if value < LEAST_KEPT_LEDGER:
+            raise ValueError(f"must be at least {durations.format(LEAST_KEPT_LEDGER)}")
+        return value
 
     @field_validator("topics", "metrics_windows", mode="before")
     @classmethod

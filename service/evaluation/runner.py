@@ -24,6 +24,7 @@ from service.evaluation.leases import Leases
 from service.evaluation.loading import Loader
 from service.evaluation.reading import Read, Reader
 from service.evaluation.shard import Shard, packed_checkpoint
+from service.storage.expiry import KEEP_ENTRIES_US
 from service.storage.leases import LeaseLost
 from service.telemetry import Telemetry
 
@@ -52,7 +53,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSettings:
-    """`topics` are those that ingest reads; all of them hold the watermark."""
+    """`topics` are those that ingest reads; all of them hold the watermark. `keep_entries_us`: of the ledger."""
 
     topics: tuple[str, ...]
     lateness_us: int
@@ -60,6 +61,7 @@ class EvaluationSettings:
     public_url: str
     checkpoint_every_us: int = CHECKPOINT_EVERY_US
     expire_every_s: float = EXPIRE_EVERY_S
+    keep_entries_us: int = KEEP_ENTRIES_US
 
 
 class Evaluation:
@@ -84,7 +86,7 @@ class Evaluation:
         self._leases = Leases(database, owner)
         self._loader = Loader(database)
         self._reader = Reader(database)
-        self._expiry = Expiry(database)
+        self._expiry = Expiry(database, settings.keep_entries_us)
         self._committer = Committer(database, settings.page_max_lag_us, settings.public_url, steps)
         self._shards: dict[int, Shard] = {}
         self._wake = asyncio.Event()

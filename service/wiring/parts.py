@@ -190,6 +190,7 @@ class EvaluatePart:
                     lateness_us=settings.lateness,
                     page_max_lag_us=settings.page_max_lag,
                     public_url=settings.base_url,
+                    keep_entries_us=settings.keep_ledger,
                 ),
                 owner=self._process.name,
                 clock=now_us,

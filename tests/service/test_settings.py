@@ -32,6 +32,16 @@ def test_durations_are_microseconds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.slot, settings.lateness, settings.page_max_lag) == (10_000_000, 60_000_000, 3_600_000_000)
 
 
+def test_the_ledger_is_kept_for_an_hour_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorter than that nobody could look into it."""
+    assert load().keep_ledger == 7 * 86_400_000_000
+    monkeypatch.setenv("UPHELD_KEEP_LEDGER", "1h")
+    assert load().keep_ledger == 3_600_000_000
+    monkeypatch.setenv("UPHELD_KEEP_LEDGER", "59m")
+    with pytest.raises(BadSettings, match=r"UPHELD_KEEP_LEDGER: .*at least 1h"):
+        load()
+
+
 def test_every_bad_setting_is_named_and_no_value_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """A value may be a password."""
     monkeypatch.setenv("UPHELD_PORT", "hunter2")

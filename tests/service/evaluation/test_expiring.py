@@ -37,6 +37,22 @@ async def test_a_running_part_lets_old_entries_expire_that_it_has_folded(world: 
     assert int((await world.slots()).total.sum()) == 1200
 
 
+async def test_the_ledger_is_kept_as_long_as_the_setting_says(world: World) -> None:
+    """An hour and a minute, here."""
+    evaluation = world.evaluation(keep_entries_us=3600 * S)
+    for at_s in (0, 60):
+        world.clock_us = START + (at_s + 60) * S
+        await world.ingest(traffic(at_s, at_s + 60))
+    await world.report()
+    await evaluation._leases.round()
+    await evaluation.round()
+    world.clock_us = START + 60 * S + 3600 * S
+    assert not await evaluation.expire()
+    world.clock_us += 1
+    assert await evaluation.expire()
+    assert [row.first_offset for row in await world.rows("SELECT first_offset FROM ledger")] == [6]
+
+
 async def test_one_process_of_all_lets_things_expire(world: World) -> None:
     """Whoever holds the first shard; the others leave it to that one."""
     first, second = world.evaluation(), world.evaluation()
