@@ -1,0 +1,168 @@
+"""One installation that something happens to, beside one to which nothing does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.storage.database import connect
+from tests.acceptance.test_page import DOCUMENTS
+from tests.acceptance.world import World, eventually
+from tests.faults import oracle, stream
+from tests.service.alerting.receiver import Receiver
+
+SINCE = "2026-01-01T00:00:00Z"
+SECRET = "whsec_dXBoZWxkLWFjY2VwdGFuY2U="
+PARTS = ("ingest", "evaluate", "deliver", "serve")
+EVENTS = 6_000
+SETTLED_S = 90.0
+
+
+@dataclass
+class Scene:
+    """`twin` is an installation on the same topic with a database and a group of its own, run at the end."""
+
+    world: World
+    twin: World
+    receiver: Receiver
+    events: int = EVENTS
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    oracle_kafka: str = ""
+    """Where the oracle reads, if the way of the installation is in trouble."""
+
+    def __post_init__(self) -> None:
+        self.parts: Sequence[list[dict[str, Any]]] = stream.story(self.events)
+        self.world.settings |= {"HOOK_SECRET": SECRET, "UPHELD_PAGE_MAX_LAG": "6h"}
+        self.twin.settings |= {"HOOK_SECRET": SECRET, "UPHELD_GROUP": "twin", "UPHELD_PAGE_MAX_LAG": "6h"}
+        self.oracle_kafka = self.oracle_kafka or self.world.kafka
+
+    async def open(self, *parts: str, topic: bool = True, **settings: str) -> None:
+        """Topic, documents, then the parts; `run` is all in one process."""
+        if topic:
+            await stream.create(self.oracle_kafka, self.world.topic, **settings)
+        await self.world.apply(DOCUMENTS.format(url=self.receiver.url), since=SINCE)
+        for part in parts or PARTS:
+            self.start(part)
+        await self.world.ready()
+
+    def start(self, part: str) -> subprocess.Popen[bytes]:
+        """Start one part, or start it again."""
+        process = self.running[part] = self.world.start(part)
+        return process
+
+    def kill(self, part: str, how: signal.Signals = signal.SIGKILL) -> int:
+        """End a part; gives its exit code."""
+        process = self.running[part]
+        process.send_signal(how)
+        return process.wait(30)
+
+    @asynccontextmanager
+    async def sender(self) -> AsyncIterator[stream.Sender]:
+        async with stream.Sender(self.oracle_kafka, self.world.topic) as sender:
+            yield sender
+
+    async def send(self, first: int, after: int | None = None) -> None:
+        """Send parts [first, after) of the story."""
+        async with self.sender() as sender:
+            for part in self.parts[first : first + 1 if after is None else after]:
+                await sender.send(part)
+
+    @property
+    def bad(self) -> int:
+        return sum(event["labels"]["status"] == 503 for part in self.parts for event in part)
+
+    async def agrees(self, *, within_s: float = SETTLED_S) -> None:
+        """Slot by slot equal to a recount from the topic; incidents equal to those of the twin; every page once."""
+        expected = await oracle.recount(self.oracle_kafka, self.world.topic)
+        total = sum(total for _, total in expected.values())
+        item = await self.world.total("checkout", "availability", total, within_s)
+        good = sum(good for good, _ in expected.values())
+        seen = (item["experienced"]["total"], item["experienced"]["good"])
+        assert seen == (total, good), f"{seen} for {(total, good)}"
+        assert await oracle.counted(self.world, expected) == expected
+        await oracle.chains(self.world.database_url, self.world.topic)
+        undisturbed = await self._undisturbed(total)
+
+        async def same() -> bool:
+            return await oracle.incidents(self.world) == undisturbed
+
+        with contextlib.suppress(AssertionError):
+            await eventually(same, within_s, "the incidents of the twin")
+        assert await oracle.incidents(self.world) == undisturbed, self.world.logs()
+        self.pages_are_sound()
+
+    async def _undisturbed(self, total: int) -> list[dict[str, Any]]:
+        await self.twin.apply(DOCUMENTS.format(url="http://127.0.0.1:9"), since=SINCE)
+        self.twin.start("run")
+        await self.twin.ready()
+        await self.twin.total("checkout", "availability", total)
+
+        async def over() -> list[dict[str, Any]] | None:
+            found = await oracle.incidents(self.twin)
+            return found if found and all(one["state"] == "resolved" for one in found) else None
+
+        found = await eventually(over, 60, f"the twin's incident is over; {self.twin.logs()}")
+        self.twin.stop()
+        return found
+
+    def pages_are_sound(self) -> None:
+        """A repeat has the key and the body of the first."""
+        bodies: dict[str, bytes] = {}
+        for request in self.receiver.requests:
+            key = request.headers["webhook-id"]
+            assert bodies.setdefault(key, request.body) == request.body
+
+    async def waits_for_lock(self, part: str, within_s: float = 30.0) -> None:
+        """Returns once a part waits for a lock in the database."""
+        connection = await connect(self.world.database_url)
+
+        async def look() -> bool:
+            return bool(
+                await connection.fetchval(
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                    "AND application_name = $1 AND wait_event_type = 'Lock'",
+                    f"upheld {part}",
+                )
+            )
+
+        try:
+            await eventually(look, within_s, f"{part} waits for a lock; {self.world.logs()}")
+        finally:
+            await connection.close()
+
+    @asynccontextmanager
+    async def locked(self, statement: str) -> AsyncIterator[None]:
+        """Hold a lock that stops others at the statement that needs it, until the end of the block."""
+        connection = await connect(self.world.database_url, idle_in_transaction_session_timeout="0")
+        try:
+            await connection.execute("BEGIN")
+            await connection.execute(statement)
+            yield
+        finally:
+            connection.terminate()
+
+    async def in_log(self, part: str, action: str, within_s: float = 30.0) -> str:
+        """The first line of a part's log with this action."""
+
+        async def look() -> str | None:
+            for file in sorted(self.world.folder.glob(f"{part}-*.log")):
+                for line in file.read_text().splitlines():
+                    if f'"action": "{action}"' in line or f'"action":"{action}"' in line:
+                        return line
+            return None
+
+        return await eventually(look, within_s, f"{action} in the log of {part}; {self.world.logs()}")
+
+
+async def for_a_while(seconds: float) -> None:
+    """Lets time pass where time itself is the fault: a freeze, an outage."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
