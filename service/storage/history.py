@@ -1,6 +1,7 @@
 """What became of a series over time: counts a step, the budget as it stood at the end of each, and the verdict then.
 
-The same sums and the same budget as the engine's, taken from the stored slots.
+The same sums and the same budget as the engine's, taken from the stored slots: at each step by the target that was in
+force then, and with what earlier targets within the period allowed. Old slots are stored rolled up, so old steps are as long.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from numpy.typing import NDArray
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from evaluators import calendars
+from evaluators import calendars, durations
 from evaluators.agreements import Agreement, CalendarPeriod, Objective, Period
 from evaluators.engine.budgets import born_at, budget, budget_of
 from evaluators.engine.timeline import NEVER, Counted
 from evaluators.fingerprints import indicator_fingerprint
+from evaluators.rollup import finest_step
 from evaluators.slots import Int64s, SlotCounts
 from service.storage import slots
 from service.storage.database import reaching
+from service.storage.definitions import in_force
 from service.storage.documents import StoredDocument, StoredDocuments
 from service.storage.specs import begun_us
 
@@ -31,8 +34,10 @@ _NONE: Final = np.zeros(0, dtype=np.int64)
 
 _SERIES = text(
     """
-    SELECT indicators.agreement, indicators.objective, indicators.fingerprint, installation.slot_us
-    FROM series JOIN indicators ON indicators.id = series.indicator_id CROSS JOIN installation
+    SELECT indicators.agreement, indicators.objective, indicators.fingerprint, installation.slot_us,
+           shards.evaluated_until_us AS tick_us
+    FROM series JOIN indicators ON indicators.id = series.indicator_id
+    LEFT JOIN shards ON shards.id = indicators.shard CROSS JOIN installation
     WHERE series.id = :series
     """
 )
@@ -79,11 +84,12 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class _Promise:
-    """What a series' budget follows from."""
+    """What a series' budget follows from. `targets`: what it was from which tick on, the first one for all time before."""
 
     slot_us: int
+    tick_us: int | None
     period: Period
-    target: float
+    targets: tuple[tuple[int, float], ...]
     counts_from_us: int
     counts_until_us: int | None
 
@@ -104,7 +110,7 @@ class HistoryStore:
             async with self._engine.connect() as connection:
                 await connection.execution_options(isolation_level="REPEATABLE READ")  # one snapshot
                 promise = await self._promise(connection, series_id)
-                starts = _steps(from_us, to_us, step_us, promise.slot_us)
+                starts = _steps(from_us, to_us, step_us, promise)
                 ends = starts + step_us
                 counted = _Bounded(*await _counts(connection, series_id, promise, starts, ends), promise)
                 verdicts = await _verdicts(connection, series_id, ends)
@@ -127,11 +133,13 @@ class HistoryStore:
             objective = _objective(versions[place - 1], row)
             agreement = versions[place - 1].document
             if objective is not None and isinstance(agreement, Agreement):
+                begun = begun_us(versions[:place], objective)
                 return _Promise(
                     row.slot_us,
+                    row.tick_us,
                     objective.period,
-                    objective.target,
-                    max(begun_us(versions[:place], objective), agreement.effective_from_us),
+                    _targets(versions[:place], row, begun),
+                    max(begun, agreement.effective_from_us),
                     agreement.effective_until_us,
                 )
         raise UnknownSeries(f"no agreement holds series {series_id}")
@@ -166,16 +174,33 @@ class _Bounded:
         counted = Counted(
             ends, _NONE, _NONE, period_start, period_end, previous, previous_start, np.full((1, 1), NEVER)
         )
+        budgets, more = self._allowed(period_start, ends, contractual=contractual)
         at_ends = budget(
             counted,
             self._born,
-            budget_of(np.array([self._promise.target])),
+            budgets[:, None],
             self._promise.period,
             (period_total - period_good)[:, None],
             period_total[:, None],
             previous,
+            more[:, None],
         )
         return Counts(good, total, at_ends.remaining()[:, 0])
+
+    def _allowed(
+        self, period_start: Int64s, ends: Int64s, *, contractual: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The budget in force at each end, and what the targets before it allow beyond that within the period."""
+        targets = self._promise.targets
+        budgets = budget_of(np.array([target for _, target in targets], dtype=np.float64))
+        in_force = np.searchsorted(np.array([at_us for at_us, _ in targets[1:]], dtype=np.int64), ends, side="left")
+        more = np.zeros(len(ends))
+        for place, (at_us, _) in enumerate(targets[1:], start=1):
+            changed = np.full(len(ends), at_us)
+            spans = (ends > at_us) & (period_start < at_us)
+            before = self._between(np.minimum(period_start, changed), changed, contractual=contractual)[1]
+            more += np.where(spans, (budgets[place - 1] - budgets[place]) * before, 0.0)
+        return budgets[in_force], more
 
     def _between(self, starts: Int64s, ends: Int64s, *, contractual: bool) -> tuple[Int64s, Int64s]:
         first, last = np.searchsorted(self._at, starts), np.searchsorted(self._at, ends)
@@ -188,15 +213,38 @@ def _running(values: Int64s) -> Int64s:
     return np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(values)))
 
 
-def _steps(from_us: int, to_us: int, step_us: int, slot_us: int) -> Int64s:
+def _steps(from_us: int, to_us: int, step_us: int, promise: _Promise) -> Int64s:
+    slot_us = promise.slot_us
     if step_us < slot_us or step_us % slot_us:
         raise BadSpan(f"a step must be a multiple of {slot_us / 1_000_000:g}s")
     if to_us <= from_us:
         raise BadSpan("the end must be after the start")
     first, last = from_us // step_us, -(-to_us // step_us)
+    finest_us = _finest(first * step_us, promise)
+    if step_us % finest_us:
+        raise BadSpan(f"so long ago a step must be a multiple of {durations.format(finest_us)}")
     if last - first > MOST_POINTS:
         raise BadSpan(f"that is {last - first} points, at most {MOST_POINTS} are given: choose a longer step")
     return np.arange(first, last, dtype=np.int64) * step_us
+
+
+def _finest(from_us: int, promise: _Promise) -> int:
+    return promise.slot_us if promise.tick_us is None else finest_step(from_us, promise.tick_us, promise.slot_us)
+
+
+def _targets(versions: Sequence[StoredDocument], row: Any, begun: int) -> tuple[tuple[int, float], ...]:
+    """Each target with the first tick that it counts after, of the versions since the series has counted the same.
+
+    A version is in force from the first tick at or after its time, as the engine takes it up.
+    """
+    found: list[tuple[int, float]] = []
+    for version, until_us in in_force(versions):
+        objective, from_us = _objective(version, row), version.in_force_from_us
+        if objective is None or from_us < begun or (until_us is not None and until_us <= from_us):
+            continue
+        if not found or found[-1][1] != objective.target:
+            found.append((-(-from_us // row.slot_us) * row.slot_us, objective.target))
+    return tuple(found)
 
 
 def _objective(version: StoredDocument, row: Any) -> Objective | None:
@@ -212,7 +260,7 @@ def _periods(promise: _Promise, ticks: Int64s) -> tuple[Int64s, Int64s, Int64s |
     """Start and end of the period at each tick, and for calendar periods the start of the one before."""
     period = promise.period
     if not isinstance(period, CalendarPeriod):
-        step = calendars.window_step(period.length_us, promise.slot_us)
+        step = max(calendars.window_step(period.length_us, promise.slot_us), _finest(int(ticks[0]), promise))
         return (ticks - period.length_us) // step * step, ticks, None
     began = ticks - promise.slot_us  # a slot belongs where it starts
     earliest = calendars.bounds(period, int(began[0]))[0] - 1

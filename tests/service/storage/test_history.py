@@ -16,6 +16,7 @@ from evaluators.slots import SlotCounts
 from service.storage import slots
 from service.storage.definitions import DefinitionsStore, shard_of
 from service.storage.history import BadSpan, HistoryStore, UnknownSeries
+from service.storage.rollup import roll_up
 from service.storage.specs import SpecsStore
 
 SLOT_US = 10_000_000
@@ -142,6 +143,78 @@ async def test_the_budget_at_each_step_is_the_one_the_engine_shows(engine: Async
             assert left == pytest.approx(expected, nan_ok=True)
         compared += 1
     assert compared > 15
+
+
+@pytest.mark.parametrize(
+    "period", ["{rolling: 6h}", "{rolling: 90s}", "{rolling: 1d}", "{rolling: 7d}", "{calendar: week}"]
+)
+@pytest.mark.parametrize("months", [0, 14])
+async def test_what_was_rolled_up_shows_the_same_numbers(engine: AsyncEngine, period: str, months: int) -> None:
+    """At the steps that can still be told apart, from minutes and from quarters of an hour."""
+    series = await applied(engine, period, from_us=START_US + 5 * HOUR_US + 30 * SLOT_US // 10)
+    until_us = START_US + 9 * DAY_US
+    counts = traffic(series, START_US + 5 * HOUR_US - 2 * SLOT_US, until_us, step_us=30_000_000)
+    await write(engine, counts)
+    tick_us = until_us + months * 30 * DAY_US
+    store, step_us = HistoryStore(engine), 15 * MINUTE_US
+    until_us = START_US + 5 * DAY_US
+    before = await store.load(series, START_US, until_us, step_us)
+
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE shards SET evaluated_until_us = :tick"), {"tick": tick_us})
+        while await slots.compact(connection, SHARD, pages=1):
+            pass
+        while await roll_up(connection, SHARD, tick_us, SLOT_US, edges_us=[START_US + 5 * HOUR_US + 30_000_000]):
+            pass
+        rows = await slots.read(connection, [series], 0, until_us // SLOT_US)
+
+    assert len(rows) < len(counts)
+    after = await store.load(series, START_US, until_us, step_us)
+    for one, other in ((before.contractual, after.contractual), (before.experienced, after.experienced)):
+        assert np.array_equal(one.good, other.good)
+        assert np.array_equal(one.total, other.total)
+        if period != "{rolling: 90s}":  # its start falls between two minutes
+            assert np.array_equal(one.budget_remaining, other.budget_remaining, equal_nan=True)
+    for finer in [SLOT_US, *([MINUTE_US] if months else [])]:
+        with pytest.raises(BadSpan, match="so long ago"):
+            await store.load(series, until_us - HOUR_US, until_us, finer)
+
+
+@pytest.mark.parametrize("period", ["{rolling: 6h}", "{rolling: 1d}", "{rolling: 4d}", "{calendar: day}"])
+async def test_the_budget_sums_what_each_target_allowed_as_the_engine_does(engine: AsyncEngine, period: str) -> None:
+    """Before, within and after a period with two changes of the target, one of them within a minute."""
+    series = await applied(engine, period)
+    begun_us, until_us = START_US + 5 * HOUR_US, START_US + 7 * DAY_US
+    counts = traffic(series, begun_us, until_us, step_us=5 * MINUTE_US)
+    await write(engine, counts)
+    store, shard = SpecsStore(engine), ShardEngine(SLOT_US)
+    changes = {START_US + 2 * DAY_US + HOUR_US: "0.9", START_US + 3 * DAY_US + 3 * SLOT_US + 1: "0.995"}
+    for from_us, target in changes.items():
+        written = AGREEMENT.replace("PERIOD", period).replace("target: 0.99", f"target: {target}")
+        await DefinitionsStore(engine).apply(load(written).documents, by="x", from_us=from_us, now_us=START_US)
+    shard.define((await store.load(SHARD, begun_us)).specs)
+    shard.fold(counts)
+
+    history = await HistoryStore(engine).load(series, START_US, until_us, HOUR_US)
+
+    ahead = [-(-at_us // SLOT_US) * SLOT_US for at_us in changes]
+    compared = 0
+    for place in range(5, len(history), 3):
+        end_us = int(history.time_us[place]) + HOUR_US
+        while ahead and ahead[0] < end_us:
+            at_us = ahead.pop(0)
+            shard.advance(at_us, lateness_us=0)
+            shard.define((await store.load(SHARD, at_us)).specs)
+        shard.advance(end_us, lateness_us=0)
+        [standing] = shard.table(blind=None).standings()
+        for view, numbers in (
+            (history.contractual, standing.contractual),
+            (history.experienced, standing.experienced),
+        ):
+            expected = np.nan if numbers.budget_remaining is None else numbers.budget_remaining
+            assert view.budget_remaining[place] == pytest.approx(expected, nan_ok=True)
+        compared += 1
+    assert compared > 50
 
 
 async def test_what_was_counted_before_the_agreement_counts_is_left_out(engine: AsyncEngine) -> None:
