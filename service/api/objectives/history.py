@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from evaluators import durations
 from evaluators.moments import rfc3339
+from evaluators.rollup import finest_step
 from evaluators.standings import Standing, Verdict
 from service.api.agreements import stored
 from service.api.objectives.models import History, HistoryPoint
@@ -36,7 +37,11 @@ class Span(BaseModel):
     group: list[str] = Field([], description="The group, `label=value` for each label; needed where there are several.")
     from_: str | None = Field(None, alias="from", max_length=64, description="Default: the period's start.")
     to: str | None = Field(None, max_length=64, description="Default: the last tick.")
-    step: str | None = Field(None, max_length=64, description="Such as 1m; default: some 500 points.")
+    step: str | None = Field(
+        None,
+        max_length=64,
+        description="Such as 1m; default: some 500 points. What is older than two days is kept by minute, than 13 months by 15m.",
+    )
     view: Literal["contractual", "experienced"] = "contractual"
 
 
@@ -53,7 +58,7 @@ async def get_history(
     row = await _row(connection, standings, agreement, objective, span.group)
     to_us = _moment("to", span.to, row.as_of_us)
     from_us = _moment("from", span.from_, min(row.period_start_us, to_us - durations.HOUR))
-    step_us = _step(span.step, to_us - from_us)
+    step_us = _step(span.step, from_us, to_us, row.as_of_us)
     history: HistoryStore = request.app.state.history
     try:
         counted = await history.load(row.identity.series_id, from_us, to_us, step_us)
@@ -99,13 +104,20 @@ def _moment(name: str, written: str | None, default: int) -> int:
     return time_us
 
 
-def _step(written: str | None, span_us: int) -> int:
+def _step(written: str | None, from_us: int, to_us: int, tick_us: int) -> int:
     if written is None:
-        return next((step for step in STEPS_US if step * POINTS >= span_us), STEPS_US[-1])
+        fitting = (step for step in STEPS_US if step * POINTS >= to_us - from_us and _kept(step, from_us, tick_us))
+        return next(fitting, STEPS_US[-1])
     try:
         return durations.parse(written)
     except durations.DurationError as error:
         raise invalid("query", "step", str(error)) from None
+
+
+def _kept(step_us: int, from_us: int, tick_us: int) -> bool:
+    """Whether the history is as fine as these steps; by a tick a little on, since ticks go on while one asks."""
+    finest_us = finest_step(from_us // step_us * step_us, tick_us + durations.HOUR, STEPS_US[0])
+    return step_us % finest_us == 0
 
 
 def _points(counted: Counted, view: Counts) -> list[HistoryPoint]:

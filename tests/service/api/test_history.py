@@ -101,6 +101,24 @@ async def test_what_cannot_be_given_is_refused_in_words(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.usefixtures("series")
+async def test_long_ago_steps_are_as_long_as_what_is_kept(client: httpx.AsyncClient, world: World) -> None:
+    """Where none is asked for it is chosen so; a finer one is refused in words."""
+    await world.run("UPDATE shards SET evaluated_until_us = :tick", tick=AS_OF_US)
+    spans = {
+        "2026-11-26T04:30:00Z": "10s",
+        "2026-11-24T04:30:00Z": "1m",
+        "2025-11-26T04:30:00Z": "1m",
+        "2025-10-26T04:30:00Z": "15m",
+    }
+    for from_, step in spans.items():
+        to = from_.replace("04:30", "05:00")
+        assert (await history(client, from_=from_, to=to))["step"] == step
+    answer = await client.get(PATH, params={"from": "2026-11-20", "to": "2026-11-20T01:00:00Z", "step": "10s"})
+    assert answer.status_code == 422
+    assert "multiple of 1m" in answer.json()["detail"]
+
+
 async def test_an_objective_with_groups_asks_which(client: httpx.AsyncClient, world: World) -> None:
     """A history is of one series: shares of several are no share."""
     await world.stand(Row(group={"region": "eu"}, series_id=1), Row(group={"region": "us"}, series_id=2))
