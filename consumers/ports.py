@@ -189,6 +189,8 @@ class Entry:
     last_record_crc: int | None = None
     last_record_time_us: int | None = None
     gap: bool = False
+    seen_again_us: int | None = None
+    """Of the first entry after a gap: the Kafka timestamp of its first record, with which what was not seen ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,14 @@ class Observer(Protocol):
     def dead_letters(self, code: str, count: int) -> None: ...
 
     def committed(self, duration_us: int, entries: int) -> None: ...
+
+    def gap(self, partition: Partition, missing: int) -> None:
+        """So many records were gone before they were read."""
+        ...
+
+    def epoch_begun(self, partition: Partition) -> None:
+        """The log of the partition was made anew."""
+        ...
 
     def partition(self, partition: Partition, lag: int | None, watermark_us: int | None) -> None:
         """Records behind the log's end, and the greatest event time read; None: not known yet."""

@@ -65,6 +65,8 @@ class Reading:
         self._high_watermark: int | None = None
         self._last_record_us: int | None = None
         self._watched_since_us: int | None = None
+        self._after_gap = False
+        self._seen_again_us: int | None = None
         self.watermark_us: int | None = None
         """Greatest event time read, for the metrics."""
 
@@ -107,7 +109,11 @@ class Reading:
         known = position.last_record_crc is not None and position.offset > 0
         self._fingerprint = (position.last_record_crc or 0, position.last_record_time_us) if known else None
         self._combiner = Combiner(self.partition, lens.matcher, lens.definitions.slot_us, future_us)
-        self._waiting_since_us = self._short_since_us = self._end = None
+        self._waiting_since_us = self._short_since_us = self._end = self._seen_again_us = None
+
+    def skipped(self) -> None:
+        """A gap was committed: what is read next ends what was not seen."""
+        self._after_gap = True
 
     def forget(self) -> None:
         """Throw away what was read and not committed; it is placed again before it goes on."""
@@ -172,7 +178,9 @@ class Reading:
             clock_us=self._clock_us,
             last_record_crc=tally.last_record_crc,
             last_record_time_us=tally.last_record_time_us,
+            seen_again_us=self._seen_again_us,
         )
+        self._seen_again_us = None
         self._cut_at = self.position
         self._waiting_since_us = None
         if tally.max_event_us is not None:
@@ -218,6 +226,9 @@ class Reading:
         assert self._combiner is not None
         after = len(records.values)
         if after > first:
+            if self._after_gap:
+                self._after_gap = False
+                self._seen_again_us = max(records.time_us(first), 0) or clock_us
             self._combiner.take(records, first, after, clock_us)
             self._last_record_us = clock_us
 

@@ -361,6 +361,8 @@ class Worker:
         )
         await self._ledger.begin_epoch(reading.partition, reading.epoch + 1, first)
         reading.forget()
+        if self._observer:
+            self._observer.epoch_begun(reading.partition)
 
     async def _skip_gap(self, reading: Reading, first: int) -> None:
         _log.error(
@@ -369,10 +371,15 @@ class Worker:
             partition=_name(reading.partition),
             read_from=reading.position,
             first=first,
+            missing=first - reading.position,
         )
         entry = gap(reading, first, self._clock())
         reading.forget()
-        await self._ledger.commit([entry], self._revision)
+        if reading.partition in await self._ledger.commit([entry], self._revision):
+            return  # whoever has it now finds the same
+        reading.skipped()
+        if self._observer:
+            self._observer.gap(reading.partition, first - entry.read_from)
 
     # ------------------------------------------------------------------------------------------------- what is told
 

@@ -20,6 +20,9 @@ class Telemetry:
     records: Counter = field(init=False)
     dead_letters: Counter = field(init=False)
     late_samples: Counter = field(init=False)
+    gaps: Counter = field(init=False)
+    missing_records: Counter = field(init=False)
+    epochs: Counter = field(init=False)
     lag: Gauge = field(init=False)
     partition_watermark: Gauge = field(init=False)
     tick_duration: Histogram = field(init=False)
@@ -44,6 +47,21 @@ class Telemetry:
             self,
             "late_samples",
             Counter("upheld_late_samples", "Samples of slots that had been evaluated.", registry=on),
+        )
+        put(
+            self,
+            "gaps",
+            Counter("upheld_gaps", "Spans of a log that were gone before they were read.", ["topic"], registry=on),
+        )
+        put(
+            self,
+            "missing_records",
+            Counter("upheld_missing_records", "Records that were gone before they were read.", ["topic"], registry=on),
+        )
+        put(
+            self,
+            "epochs",
+            Counter("upheld_epochs_begun", "Partitions whose log was made anew.", ["topic"], registry=on),
         )
         put(
             self,

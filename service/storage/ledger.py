@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from consumers.errors import DefinitionsMoved, LedgerUnavailable
 from consumers.ports import Entry, Partition, PartitionStatus, Position, SeriesKey
 from evaluators.slots import SlotCounts
+from service.storage import blind_spans
 from service.storage import entries as stored
 from service.storage.admission import Admission
 from service.storage.database import cause, is_away
@@ -156,6 +157,7 @@ class PostgresLedger:
                     rows, learned = await self._admission.resolve(connection, keys, revision)
                     if kept:
                         await connection.execute(_APPEND, _columns(kept, rows))
+                    await blind_spans.record(connection, kept)
         except BaseException:
             self._admission.forget()
             raise

@@ -125,6 +125,20 @@ ledger = Table(
     Column("committed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
+# What ingest never saw: records that were gone before they were read. The span is in time, as far as it is known.
+blind_spans = Table(
+    "blind_spans",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("first_offset", BigInteger, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("from_us", BigInteger),  # greatest event time committed before; null: nothing had been read
+    Column("until_us", BigInteger, nullable=False),  # timestamp of the first record after; until it is read, the clock
+    Index("ix_blind_spans_until", "until_us"),
+)
+
 # What the ingest worker that owns a partition saw last; written each second beside the ledger.
 partition_status = Table(
     "partition_status",

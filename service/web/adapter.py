@@ -22,7 +22,7 @@ from service.api.access import LOCAL, Access
 from service.api.ports import ApiDependencies
 from service.api.problems import Problem
 from service.api.tokens import Principal, Role
-from service.storage import incidents
+from service.storage import blind_spans, incidents
 from service.storage.database import reaching
 from service.storage.definitions import DefinitionsStore
 from service.storage.documents import StoredDocument
@@ -42,6 +42,7 @@ from service.web.ports import (
     StandingsNow,
     TimelineEntry,
     Unknown,
+    Unseen,
 )
 
 MANY_ROWS: Final = 500
@@ -97,6 +98,11 @@ class StoredPageData:
             HistoryPoint(time_us, good, total, None if math.isnan(left) else left)
             for time_us, good, total, left in zip(*columns, strict=True)
         ]
+
+    async def unseen(self, from_us: int, to_us: int) -> Sequence[Unseen]:
+        async with self._reading() as connection:
+            found = await blind_spans.between(connection, from_us, to_us)
+        return [Unseen(span.from_us, span.until_us, span.words) for span in found]
 
     async def incidents(
         self,

@@ -10,8 +10,8 @@ from evaluators import durations
 from evaluators.incidents import Incident
 from evaluators.standings import Standing
 from service.web import figures, plots
-from service.web.plots import Band, Frame, Plot, TableRow, TimeTick
-from service.web.ports import HistoryPoint, IncidentRecord
+from service.web.plots import Band, Frame, Plot, TableRow, TimeTick, UnseenBand
+from service.web.ports import HistoryPoint, IncidentRecord, Unseen
 
 RANGES: Final = (("period", "Period"), ("24h", "24 h"), ("6h", "6 h"), ("1h", "1 h"))
 MOST_STEPS: Final = 250
@@ -31,6 +31,7 @@ class Chart:
     sli: Plot
     budget: Plot | None
     bands: tuple[Band, ...]
+    unseen: tuple[UnseenBand, ...]
     time_ticks: tuple[TimeTick, ...]
     table: tuple[TableRow, ...]
     decimals: int
@@ -67,6 +68,7 @@ def chart(
     points: Sequence[HistoryPoint],
     target: float,
     incidents: Sequence[IncidentRecord],
+    unseen: Sequence[Unseen] = (),
     *,
     with_budget: bool = True,
 ) -> Chart:
@@ -80,6 +82,7 @@ def chart(
         plots.sli_plot(frame, inside, target, whole=not with_budget),
         plots.budget_plot(frame, inside) if with_budget else None,
         bands,
+        plots.unseen_bands(frame, unseen),
         plots.time_ticks(frame),
         plots.table_rows(frame, inside),
         decimals,

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from evaluators import durations
 from service.web import figures
-from service.web.ports import HistoryPoint, IncidentRecord
+from service.web.ports import HistoryPoint, IncidentRecord, Unseen
 
 WIDTH: Final = 1000
 TOP: Final = 10
@@ -70,6 +70,15 @@ class Band:
     x: float
     width: float
     record: IncidentRecord
+
+
+@dataclass(frozen=True, slots=True)
+class UnseenBand:
+    """A span that was not seen."""
+
+    x: float
+    width: float
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +162,17 @@ def bands(frame: Frame, records: Iterable[IncidentRecord]) -> tuple[Band, ...]:
             continue
         left = min(frame.x(starts), 100 - NARROWEST_BAND)
         found.append(Band(left, round(max(NARROWEST_BAND, frame.x(ends) - left), 2), record))
+    return tuple(found)
+
+
+def unseen_bands(frame: Frame, spans: Iterable[Unseen]) -> tuple[UnseenBand, ...]:
+    """Those that touch the frame."""
+    found: list[UnseenBand] = []
+    for span in spans:
+        starts = frame.from_us if span.from_us is None else span.from_us
+        if starts < frame.to_us and span.to_us > frame.from_us:
+            left = min(frame.x(starts), 100 - NARROWEST_BAND)
+            found.append(UnseenBand(left, round(max(NARROWEST_BAND, frame.x(span.to_us) - left), 2), span.words))
     return tuple(found)
 
 

@@ -96,6 +96,15 @@ class IncidentList:
     next: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """Time of which some records were gone before they were read, and which. `from_us` None: from the beginning."""
+
+    from_us: int | None
+    to_us: int
+    words: str
+
+
 class PageData(Protocol):
     """Everything that the pages read."""
 
@@ -109,6 +118,10 @@ class PageData(Protocol):
 
     async def history(self, series_id: int, from_us: int, to_us: int, step_us: int) -> Sequence[HistoryPoint]:
         """Steps that cover [from, to), in order, those without samples too. `from_us` is a multiple of `step_us`."""
+        ...
+
+    async def unseen(self, from_us: int, to_us: int) -> Sequence[Unseen]:
+        """What ingest never read of [from, to)."""
         ...
 
     async def incidents(

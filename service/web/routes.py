@@ -189,7 +189,8 @@ async def _objective_chart(
 ) -> Chart:
     frame = charts.frame_of(range_name, row)
     points = await data.history(row.identity.series_id, frame.from_us, frame.to_us, frame.step_us)
-    return charts.chart(frame, points, row.identity.target, incidents)
+    unseen = await data.unseen(frame.from_us, frame.to_us)
+    return charts.chart(frame, points, row.identity.target, incidents, unseen)
 
 
 @guarded(renderer_of)
@@ -248,7 +249,8 @@ async def _incident_chart(data: PageData, record: IncidentRecord, now: Standings
         return None
     frame = charts.frame_around(incident, now.as_of_us)
     points: Sequence[HistoryPoint] = await data.history(incident.series_id, frame.from_us, frame.to_us, frame.step_us)
-    return charts.chart(frame, points, promise.objective.target, [record], with_budget=False)
+    unseen = await data.unseen(frame.from_us, frame.to_us)
+    return charts.chart(frame, points, promise.objective.target, [record], unseen, with_budget=False)
 
 
 @guarded(renderer_of)

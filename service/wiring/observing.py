@@ -27,6 +27,15 @@ class IngestMetrics:
         del entries
         self._telemetry.ledger_commit_duration.observe(duration_us / _MICROSECONDS)
 
+    def gap(self, partition: Partition, missing: int) -> None:
+        """Counts a span that was gone, and its records."""
+        self._telemetry.gaps.labels(partition.topic).inc()
+        self._telemetry.missing_records.labels(partition.topic).inc(missing)
+
+    def epoch_begun(self, partition: Partition) -> None:
+        """Counts logs that were made anew."""
+        self._telemetry.epochs.labels(partition.topic).inc()
+
     def partition(self, partition: Partition, lag: int | None, watermark_us: int | None) -> None:
         """Shows how far a partition has been read."""
         labels = (partition.topic, str(partition.number))

@@ -30,6 +30,8 @@ class Told(Observer):
     commits: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     partitions: dict[Partition, tuple[int | None, int | None]] = field(default_factory=dict)
     gone: list[Partition] = field(default_factory=list[Partition])
+    gaps: list[tuple[Partition, int]] = field(default_factory=list[tuple[Partition, int]])
+    begun: list[Partition] = field(default_factory=list[Partition])
 
     def records(self, topic: str, result: str, count: int) -> None:
         assert topic == TOPIC
@@ -41,6 +43,12 @@ class Told(Observer):
 
     def committed(self, duration_us: int, entries: int) -> None:
         self.commits.append((duration_us, entries))
+
+    def gap(self, partition: Partition, missing: int) -> None:
+        self.gaps.append((partition, missing))
+
+    def epoch_begun(self, partition: Partition) -> None:
+        self.begun.append(partition)
 
     def partition(self, partition: Partition, lag: int | None, watermark_us: int | None) -> None:
         self.partitions[partition] = (lag, watermark_us)
@@ -250,3 +258,19 @@ async def test_a_report_that_had_failed_at_the_end_is_not_left_unseen() -> None:
 
     assert worker._report is not None
     assert worker._report.done()
+
+
+async def test_what_was_never_read_is_told_with_its_number() -> None:
+    """A gap by its records, a log made anew by its name."""
+    world, told = World(1), Told()
+    for _ in range(5):
+        world.send(GOOD)
+    world.broker.drop_before(FIRST, 3)
+    await world.ledger.begin_epoch(FIRST, 0, 0)
+    worker, _ = world.worker(observer=told)
+    await world.settled([worker])
+    assert (told.gaps, told.begun) == ([(FIRST, 3)], [])
+    world.broker.create(TOPIC, 1)
+    world.send(GOOD)
+    await world.settled([worker])
+    assert (told.gaps, told.begun) == ([(FIRST, 3)], [FIRST])

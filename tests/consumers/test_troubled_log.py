@@ -43,6 +43,8 @@ async def test_records_that_are_gone_before_they_were_read_are_a_gap() -> None:
     await world.settled([worker])
 
     assert story(world) == [(0, 0, 2, False), (0, 2, 4, True), (0, 4, 7, False)]
+    before, gone, after = world.ledger.entries
+    assert (before.seen_again_us, gone.seen_again_us, after.seen_again_us) == (None, None, START_US)
     assert world.ledger.entries[1].records == 0
     assert len(world.ledger.entries[1].slot) == 0
     assert world.chains()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -10,12 +11,14 @@ from pydantic import BaseModel, Field
 from evaluators import durations
 from evaluators.moments import rfc3339
 from evaluators.rollup import finest_step
-from evaluators.standings import Standing, Verdict
+from evaluators.standings import DataState, Standing, Verdict
 from service.api.agreements import stored
-from service.api.objectives.models import History, HistoryPoint
+from service.api.objectives.models import BlindSpanModel, History, HistoryPoint
 from service.api.problems import Problem, invalid, not_found
 from service.api.session import CurrentStandings, Transaction
 from service.api.times import parse
+from service.storage import blind_spans
+from service.storage.blind_spans import BlindSpan
 from service.storage.history import BadSpan, Counts, HistoryStore
 from service.storage.history import History as Counted
 from service.storage.standings import Standings
@@ -60,12 +63,14 @@ async def get_history(
     from_us = _moment("from", span.from_, min(row.period_start_us, to_us - durations.HOUR))
     step_us = _step(span.step, from_us, to_us, row.as_of_us)
     history: HistoryStore = request.app.state.history
+    unseen = await blind_spans.between(connection, from_us // step_us * step_us, -(-to_us // step_us) * step_us)
     try:
         counted = await history.load(row.identity.series_id, from_us, to_us, step_us)
     except BadSpan as error:
         raise Problem(422, f"This history cannot be given: {error}.") from None
     return History(
-        items=_points(counted, counted.contractual if span.view == "contractual" else counted.experienced),
+        items=_points(counted, counted.contractual if span.view == "contractual" else counted.experienced, unseen),
+        blind=[_blind(one) for one in unseen],
         next=None,
         agreement=agreement,
         objective=objective,
@@ -120,7 +125,19 @@ def _kept(step_us: int, from_us: int, tick_us: int) -> bool:
     return step_us % finest_us == 0
 
 
-def _points(counted: Counted, view: Counts) -> list[HistoryPoint]:
+def _blind(span: BlindSpan) -> BlindSpanModel:
+    return BlindSpanModel.model_validate(
+        {
+            "from": None if span.from_us is None else rfc3339(span.from_us),
+            "to": rfc3339(span.until_us),
+            "topic": span.topic,
+            "partition": span.partition,
+            "records": span.records,
+        }
+    )
+
+
+def _points(counted: Counted, view: Counts, unseen: Sequence[BlindSpan]) -> list[HistoryPoint]:
     rows = zip(
         counted.time_us.tolist(),
         view.good.tolist(),
@@ -137,6 +154,13 @@ def _points(counted: Counted, view: Counts) -> list[HistoryPoint]:
             sli=good / total if total else None,
             budget_remaining=None if remaining != remaining else remaining,  # noqa: PLR0124 - NaN
             verdict=None if verdict is None else Verdict(verdict),
+            data=_data(total, time_us, time_us + counted.step_us, unseen),
         )
         for time_us, good, total, remaining, verdict in rows
     ]
+
+
+def _data(total: int, from_us: int, until_us: int, unseen: Sequence[BlindSpan]) -> DataState:
+    if any(span.touches(from_us, until_us) for span in unseen):
+        return DataState.BLIND
+    return DataState.LIVE if total else DataState.SILENT

@@ -145,7 +145,18 @@ POINT_EXAMPLE: Final[dict[str, Any]] = {
     "sli": 0.9979,
     "budget_remaining": 0.31,
     "verdict": "at_risk",
+    "data": "live",
 }
+
+
+class BlindSpanModel(BaseModel):
+    """Records that were gone before they were read. What they held is in no count; it may have concerned any objective."""
+
+    from_: str | None = Field(alias="from", description="Null: nothing of the partition had been read before.")
+    to: str
+    topic: str
+    partition: int
+    records: int
 
 
 class HistoryPoint(BaseModel):
@@ -159,12 +170,14 @@ class HistoryPoint(BaseModel):
     sli: float | None = Field(description="Of this step alone; null where nothing was counted in it.")
     budget_remaining: float | None = Field(description="Of the period that ends with this step.")
     verdict: Verdict | None
+    data: DataState = Field(description="`blind` where records were gone before they were read: see `blind` below.")
 
 
 class History(BaseModel):
     """Whole steps from start to end, those without events too."""
 
     items: list[HistoryPoint]
+    blind: list[BlindSpanModel] = Field(description="What was never read of this span.")
     next: str | None = Field(description="Always null: a history comes whole.", examples=[None])
     agreement: str
     objective: str

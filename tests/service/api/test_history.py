@@ -119,6 +119,27 @@ async def test_long_ago_steps_are_as_long_as_what_is_kept(client: httpx.AsyncCli
     assert "multiple of 1m" in answer.json()["detail"]
 
 
+@pytest.mark.usefixtures("series")
+async def test_steps_of_which_records_were_never_read_are_blind(client: httpx.AsyncClient, world: World) -> None:
+    """With what is missing beside them; other steps are live or silent by what they counted."""
+    await world.run(
+        "INSERT INTO blind_spans VALUES ('events', 2, 0, 70, 90, :from_us, :until_us), ('events', 1, 0, 0, 5, NULL, 7)",
+        from_us=AS_OF_US - 2400 * SECOND,
+        until_us=AS_OF_US - 1810 * SECOND,
+    )
+    told = await history(client, from_="2026-11-26T13:00:00Z", to="2026-11-26T15:30:00Z", step="30m")
+    assert [point["data"] for point in told["items"]] == ["silent", "live", "live", "blind", "live"]
+    assert told["blind"] == [
+        {
+            "from": "2026-11-26T14:50:10Z",
+            "to": "2026-11-26T15:00:00Z",
+            "topic": "events",
+            "partition": 2,
+            "records": 20,
+        }
+    ]
+
+
 async def test_an_objective_with_groups_asks_which(client: httpx.AsyncClient, world: World) -> None:
     """A history is of one series: shares of several are no share."""
     await world.stand(Row(group={"region": "eu"}, series_id=1), Row(group={"region": "us"}, series_id=2))

@@ -29,6 +29,7 @@ from service.web.ports import (
     StandingsNow,
     TimelineEntry,
     Unknown,
+    Unseen,
 )
 from tests.service.web.catalogue import (
     CONDITIONS,
@@ -53,6 +54,7 @@ class MadeUpData:
     away: bool = False
     blind: str | None = None
     empty: bool = False
+    not_seen: list[Unseen] = field(default_factory=list)
     applied: list[AppliedAgreement] = field(default_factory=list)
     rows: list[Standing] = field(default_factory=list)
     records: list[IncidentRecord] = field(default_factory=list)
@@ -103,6 +105,10 @@ class MadeUpData:
                 if (applied.agreement.name, one.name) == (agreement, objective):
                     return Promise(applied, one, CONDITIONS, Minimum())
         return None
+
+    async def unseen(self, from_us: int, to_us: int) -> Sequence[Unseen]:
+        self._check()
+        return [span for span in self.not_seen if span.to_us > from_us and (span.from_us or 0) < to_us]
 
     async def history(self, series_id: int, from_us: int, to_us: int, step_us: int) -> Sequence[HistoryPoint]:
         self._check()

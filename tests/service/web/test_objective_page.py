@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import httpx
 import pytest
 
+from evaluators.durations import HOUR
+from service.web.ports import Unseen
 from tests.service.web.markup import Element, read
 from tests.service.web.page_data import HOSTILE, NOW, MadeUpData
 
@@ -136,3 +140,18 @@ async def test_the_live_moment_is_in_the_page(client: httpx.AsyncClient) -> None
     """The script tells the numbers' age from it."""
     (main,) = (await page(client, PAYMENTS)).find("main")
     assert int(main.attributes["data-as-of"]) == NOW // 1000
+
+
+async def test_what_was_never_read_is_marked_in_the_plots_and_said(client: httpx.AsyncClient, data: MadeUpData) -> None:
+    """A hole in the log is not a good hour."""
+    span = Unseen(NOW - 3 * HOUR, NOW - 2 * HOUR, "20 records of events/2 were gone before they were read")
+    data.not_seen = [span, replace(span, from_us=None), span, span, replace(span, to_us=NOW - 900 * 24 * HOUR)]
+    root = await page(client, EU)
+    for plot in root.find("svg", class_="plot"):
+        assert len(plot.find("g", class_="unseen")) == 4
+    said = [line.words for line in root.find("p", class_="unseen-words")]
+    assert (
+        said[0]
+        == "Not seen: 20 records of events/2 were gone before they were read; what they held is in no number here."
+    )
+    assert said[3:] == ["And 1 more such spans."]
