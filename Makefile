@@ -70,6 +70,7 @@ bench: $(VENV)/.developed ## the benchmarks, with their figures (ARGS="--broker 
 	@echo; $(BIN)/python benchmarks/engine.py
 	@echo; $(BIN)/python benchmarks/restart.py
 	@echo; $(BIN)/python benchmarks/metrics.py
+	@echo; $(BIN)/python benchmarks/scale.py
 
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
