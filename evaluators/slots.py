@@ -18,8 +18,10 @@ Int64s = NDArray[np.int64]
 COLUMNS = ("good", "total", "excluded_good", "excluded_total")
 """`good` and `total` are as experienced; the contractual view is good - excluded_good of total - excluded_total."""
 
-_FORMAT = b"U1"
-_LEVEL = 1  # the cheapest zlib level: five columns of small integers shrink about tenfold at any level
+_FORMAT = b"U2"
+_LEVEL = 1  # the cheapest zlib level: small integers, byte by byte, shrink hardly more at any other
+_HEAD = np.dtype([("rows", "<u4"), ("series", "<i8"), ("slot", "<i8"), ("widths", "u1", (6,))])
+_WORD = 8
 
 
 class CorruptSlots(ValueError):
@@ -85,10 +87,21 @@ class SlotCounts:
         return SlotCounts.from_columns(np.concatenate((columns[:2, starts], sums)))
 
     def pack(self) -> bytes:
-        """Bytes for one row of the store; `unpack` reads them back."""
-        columns = self.columns
-        steps = np.diff(columns, axis=1, prepend=0)  # sorted columns shrink to runs of small numbers
-        return _FORMAT + zlib.compress(steps.astype("<i8").tobytes(), _LEVEL)
+        """Bytes for one row of the store; `unpack` reads them back.
+
+        Small whole numbers: steps of series and slot after the first, failures instead of good. Of each column the lowest
+        bytes of all rows, then the next, up to the last one that is used, as most rows of a history use few.
+        """
+        columns = _folded(self._steps())
+        head = np.zeros(1, dtype=_HEAD)
+        head["rows"] = len(self)
+        head["series"], head["slot"] = self.series[:1].sum(), self.slot[:1].sum()
+        body: list[bytes] = []
+        for place, column in enumerate(columns):
+            width = -(-int(column.max(initial=0)).bit_length() // 8)
+            head["widths"][0, place] = width
+            body.append(column.astype("<u8").view(np.uint8).reshape(-1, _WORD)[:, :width].T.tobytes())
+        return _FORMAT + zlib.compress(head.tobytes() + b"".join(body), _LEVEL)
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
@@ -97,12 +110,43 @@ class SlotCounts:
             message = "packed slots have an unknown format"
             raise CorruptSlots(message)
         try:
-            flat = np.frombuffer(zlib.decompress(data[len(_FORMAT) :]), dtype="<i8").astype(np.int64)
-            steps = flat.reshape(6, -1)
+            body = zlib.decompress(data[len(_FORMAT) :])
+            head = np.frombuffer(body, dtype=_HEAD, count=1)
+            rows, widths = int(head["rows"][0]), head["widths"][0].tolist()
+            columns = np.zeros((len(widths), rows, _WORD), dtype=np.uint8)
+            planes = np.frombuffer(body, dtype=np.uint8, offset=_HEAD.itemsize).reshape(sum(widths), rows)
+            for column, width in zip(columns, widths, strict=True):
+                column[:, :width] = planes[:width].T
+                planes = planes[width:]
         except (zlib.error, ValueError) as error:
             message = "packed slots are damaged"
             raise CorruptSlots(message) from error
-        return cls.from_columns(np.cumsum(steps, axis=1))
+        steps = _unfolded(columns.view("<u8")[:, :, 0].astype(np.uint64))
+        steps[0, :1], steps[1, :1] = head["series"], head["slot"]
+        steps[:2] = np.cumsum(steps[:2], axis=1)
+        return cls.from_columns(_failures_or_good(steps))
+
+    def _steps(self) -> Int64s:
+        columns = _failures_or_good(self.columns)
+        columns[:2, 1:] -= columns[:2, :-1].copy()
+        columns[:2, :1] = 0
+        return columns
+
+
+def _failures_or_good(columns: Int64s) -> Int64s:
+    """Failures of totals where good was, and the other way round; in place."""
+    columns[2] = columns[3] - columns[2]
+    columns[4] = columns[5] - columns[4]
+    return columns
+
+
+def _folded(numbers: Int64s) -> NDArray[np.uint64]:
+    """0, -1, 1, -2 ... as 0, 1, 2, 3 ...: what is small stays so without its sign."""
+    return ((numbers << 1) ^ (numbers >> 63)).view(np.uint64)
+
+
+def _unfolded(numbers: NDArray[np.uint64]) -> Int64s:
+    return (numbers >> np.uint64(1)).view(np.int64) ^ -(numbers & np.uint64(1)).view(np.int64)
 
 
 def starts_of(*keys: Int64s) -> Int64s:
