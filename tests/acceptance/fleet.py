@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
+
 from service.storage.database import connect
 from tests.acceptance.world import UPHELD, World, eventually
 
@@ -131,13 +133,17 @@ async def objectives(world: World) -> list[Any]:
     return items
 
 
-async def counted(world: World, wanted: Mapping[str, tuple[int, int]], within_s: float = 60) -> None:
+async def counted(world: World, wanted: Mapping[str, tuple[int, int]], within_s: float = 120) -> None:
     """Waits until the API shows these counts, and no others; an excess fails like a lack."""
     seen: dict[str, tuple[int, int]] = {}
 
     async def look() -> bool:
         found: dict[str, set[tuple[int, int]]] = {}
-        for item in await objectives(world):
+        try:
+            items = await objectives(world)
+        except httpx.HTTPError:  # not up yet
+            return False
+        for item in items:
             counts = item["experienced"]
             found.setdefault(item["service"], set()).add((counts["total"], counts["total"] - counts["good"]))
         seen.clear()

@@ -169,7 +169,6 @@ async def test_two_delivers_send_each_page_once_and_two_serves_answer_alike(
         world.start(part)
     world.settings["UPHELD_PORT"] = str(ports[1])
     world.start("serve")
-    await world.ready()
     await world.emit([*events, *bad])
     await counted(world, recount([*events, *bad]))
 
