@@ -72,11 +72,7 @@ async def counted(world: World, over: Counts) -> Counts:
     """What the API tells of the same span, slot by slot, without those that counted nothing."""
     span = {"from": _moment(min(over)), "to": _moment(max(over) + SLOT_S), "step": "10s", "view": "experienced"}
     points = await world.history(f"/objectives/checkout/availability/history?{urllib.parse.urlencode(span)}")
-    return {
-        int(datetime.fromisoformat(point["time"]).timestamp()): (point["good"], point["total"])
-        for point in points
-        if point["total"]
-    }
+    return {second(point["time"]): (point["good"], point["total"]) for point in points if point["total"]}
 
 
 async def incidents(world: World) -> list[dict[str, Any]]:
@@ -109,6 +105,11 @@ async def chains(database_url: str, topic: str) -> None:
     assert all(
         reached.get((row["partition"], row["epoch"]), row["next_offset"]) == row["next_offset"] for row in offsets
     )
+
+
+def second(moment: str) -> int:
+    """Of a time as the API writes it."""
+    return int(datetime.fromisoformat(moment).timestamp())
 
 
 def _moment(seconds: int) -> str:

@@ -152,7 +152,7 @@ class Scene:
         """The first line of a part's log with this action."""
 
         async def look() -> str | None:
-            for file in sorted(self.world.folder.glob(f"{part}-*.log")):
+            for file in sorted(self.world.folder.glob(f"{part}*.log")):
                 for line in file.read_text().splitlines():
                     if f'"action": "{action}"' in line or f'"action":"{action}"' in line:
                         return line

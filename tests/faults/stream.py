@@ -71,7 +71,9 @@ class Sender:
         await self._producer.stop()
 
     async def send(self, events: Sequence[dict[str, Any]], batch: int = BATCH) -> None:
-        sent = [await self._sent(value) for value in records(events, batch)]
+        times = [int(events[first]["time"] * 1000) for first in range(0, len(events), batch)]
+        values = zip(records(events, batch), times, strict=True)
+        sent = [await self._sent(value, timestamp_ms=time_ms) for value, time_ms in values]
         for each in sent:
             await each
 
