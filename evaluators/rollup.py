@@ -20,7 +20,7 @@ import numpy as np
 
 from evaluators.calendars import COARSE_STEP, FINE_WINDOW, MINUTE_WINDOW
 from evaluators.durations import DAY, MINUTE
-from evaluators.slots import SlotCounts, starts_of
+from evaluators.slots import SlotCounts, concatenated, starts_of
 
 SLOTS_KEPT_US: Final = 2 * DAY
 """Behind the tick, in whole days: a window on slots reaches back 6 h, the fold is run again over 3 h, plots are as fine
@@ -28,6 +28,9 @@ for the longest part of it."""
 
 MINUTES_KEPT_US: Final = 396 * DAY
 """Thirteen months: no window on minutes is longer than 3 d; a plot of the same week a year ago is still fine."""
+
+MINUTES_NEEDED_US: Final = MINUTE_WINDOW + DAY
+"""Windows on minutes end at most some hours before the tick."""
 
 
 def rolled(merged: SlotCounts, step_us: int, slot_us: int, edges_us: Iterable[int] = ()) -> SlotCounts:
@@ -46,6 +49,17 @@ def rolled(merged: SlotCounts, step_us: int, slot_us: int, edges_us: Iterable[in
     sums = np.add.reduceat(columns[2:], starts, axis=1)
     firsts = np.where(sampled < len(merged), sampled, starts)
     return SlotCounts.from_columns(np.concatenate((columns[:2, firsts], sums)))
+
+
+def thinned(counts: SlotCounts, tick_us: int, slot_us: int, edges_us: Iterable[int]) -> SlotCounts:
+    """What sums at the tick and some hours before it need of counts: sorted, or parts that are; those long ago by quarter.
+
+    An engine that starts has a fifteenth of a long history to sum.
+    """
+    old = counts.slot * slot_us < (tick_us - MINUTES_NEEDED_US) // COARSE_STEP * COARSE_STEP
+    if not old.any():
+        return counts
+    return concatenated([rolled(counts.take(old), COARSE_STEP, slot_us, edges_us), counts.take(~old)])
 
 
 def minutes_before_us(tick_us: int) -> int:

@@ -6,26 +6,20 @@ that merging is exact, associative and commutative.
 
 from __future__ import annotations
 
-import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-Int64s = NDArray[np.int64]
+from evaluators import packing
+from evaluators.packing import CorruptSlots, Int64s
+
+__all__ = ["COLUMNS", "CorruptSlots", "Int64s", "SlotCounts", "concatenated", "starts_of"]
 
 COLUMNS = ("good", "total", "excluded_good", "excluded_total")
 """`good` and `total` are as experienced; the contractual view is good - excluded_good of total - excluded_total."""
-
-_FORMAT = b"U2"
-_LEVEL = 1  # the cheapest zlib level: small integers, byte by byte, shrink hardly more at any other
-_HEAD = np.dtype([("rows", "<u4"), ("series", "<i8"), ("slot", "<i8"), ("widths", "u1", (6,))])
-_WORD = 8
-
-
-class CorruptSlots(ValueError):
-    """Packed slots could not be read back: the row is damaged or of a later version."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,66 +81,22 @@ class SlotCounts:
         return SlotCounts.from_columns(np.concatenate((columns[:2, starts], sums)))
 
     def pack(self) -> bytes:
-        """Bytes for one row of the store; `unpack` reads them back.
+        """Bytes for one row of the store; `unpack` reads them back."""
+        return packing.packed(self.columns, np.zeros(1, dtype=np.int64))[0]
 
-        Small whole numbers: steps of series and slot after the first, failures instead of good. Of each column the lowest
-        bytes of all rows, then the next, up to the last one that is used, as most rows of a history use few.
-        """
-        columns = _folded(self._steps())
-        head = np.zeros(1, dtype=_HEAD)
-        head["rows"] = len(self)
-        head["series"], head["slot"] = self.series[:1].sum(), self.slot[:1].sum()
-        body: list[bytes] = []
-        for place, column in enumerate(columns):
-            width = -(-int(column.max(initial=0)).bit_length() // 8)
-            head["widths"][0, place] = width
-            body.append(column.astype("<u8").view(np.uint8).reshape(-1, _WORD)[:, :width].T.tobytes())
-        return _FORMAT + zlib.compress(head.tobytes() + b"".join(body), _LEVEL)
+    def pack_parts(self, starts: Int64s) -> list[bytes]:
+        """The same of each part, cut at `starts` (see `starts_of`)."""
+        return packing.packed(self.columns, starts)
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
         """Inverse of `pack`. Raises CorruptSlots."""
-        if not data.startswith(_FORMAT):
-            message = "packed slots have an unknown format"
-            raise CorruptSlots(message)
-        try:
-            body = zlib.decompress(data[len(_FORMAT) :])
-            head = np.frombuffer(body, dtype=_HEAD, count=1)
-            rows, widths = int(head["rows"][0]), head["widths"][0].tolist()
-            columns = np.zeros((len(widths), rows, _WORD), dtype=np.uint8)
-            planes = np.frombuffer(body, dtype=np.uint8, offset=_HEAD.itemsize).reshape(sum(widths), rows)
-            for column, width in zip(columns, widths, strict=True):
-                column[:, :width] = planes[:width].T
-                planes = planes[width:]
-        except (zlib.error, ValueError) as error:
-            message = "packed slots are damaged"
-            raise CorruptSlots(message) from error
-        steps = _unfolded(columns.view("<u8")[:, :, 0].astype(np.uint64))
-        steps[0, :1], steps[1, :1] = head["series"], head["slot"]
-        steps[:2] = np.cumsum(steps[:2], axis=1)
-        return cls.from_columns(_failures_or_good(steps))
+        return cls.unpack_parts([data])
 
-    def _steps(self) -> Int64s:
-        columns = _failures_or_good(self.columns)
-        columns[:2, 1:] -= columns[:2, :-1].copy()
-        columns[:2, :1] = 0
-        return columns
-
-
-def _failures_or_good(columns: Int64s) -> Int64s:
-    """Failures of totals where good was, and the other way round; in place."""
-    columns[2] = columns[3] - columns[2]
-    columns[4] = columns[5] - columns[4]
-    return columns
-
-
-def _folded(numbers: Int64s) -> NDArray[np.uint64]:
-    """0, -1, 1, -2 ... as 0, 1, 2, 3 ...: what is small stays so without its sign."""
-    return ((numbers << 1) ^ (numbers >> 63)).view(np.uint64)
-
-
-def _unfolded(numbers: NDArray[np.uint64]) -> Int64s:
-    return (numbers >> np.uint64(1)).view(np.int64) ^ -(numbers & np.uint64(1)).view(np.int64)
+    @classmethod
+    def unpack_parts(cls, parts: Sequence[bytes]) -> Self:
+        """All rows of all parts, not merged. Raises CorruptSlots."""
+        return cls.from_columns(packing.unpacked(parts))
 
 
 def starts_of(*keys: Int64s) -> Int64s:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from evaluators import calendars, durations
+from evaluators import calendars, durations, rollup
 from evaluators.agreements import CalendarPeriod, Period
 from evaluators.engine import snapshots
 from evaluators.engine.block import Block, Changes, Rows, retired
@@ -158,7 +158,8 @@ class ShardEngine:
         self._admit_exclusions(counts)
         past = counts.slot < self.evaluated_until_us // self.slot_us
         self.pending.add(counts.take(~past))
-        for key, rows in self._by_block(counts.take(past)):
+        needed = rollup.thinned(counts.take(past), self.evaluated_until_us, self.slot_us, self.edges_us)
+        for key, rows in self._by_block(needed):
             self.blocks[key].timeline.add(rows.column, rows.slot, rows.values)
 
     def fold(self, counts: SlotCounts) -> int:

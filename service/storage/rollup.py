@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import numpy as np
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from evaluators import rollup
 from evaluators.calendars import COARSE_STEP
 from evaluators.durations import DAY, MINUTE, SECOND
-from evaluators.slots import Int64s, SlotCounts, concatenated
-from service.storage.slots import CHUNK_SLOTS, split, unpacked
+from evaluators.slots import concatenated, starts_of
+from service.storage.slots import CHUNK_SLOTS, unpacked
 
 STEP_DAYS: Final = 16
 """Days of series that one step moves: with slots of 10 s some 140,000 rows, less than a tenth of a second."""
@@ -122,15 +121,12 @@ async def _move(
     taken = unpacked(await connection.execute(take, {**days, **values}))
     known = unpacked(await connection.execute(_KNOWN, {**days, **step}))
     sums = rollup.rolled(concatenated([known, taken]).merged(), step_us, slot_us, edges)
-    parts = split(sums, sums.series, _days(sums, slot_us))
+    day = sums.slot * slot_us // DAY
+    starts = starts_of(sums.series, day)
     put = {
-        "series": [int(part.series[0]) for part in parts],
-        "days": [int(_days(part, slot_us)[0]) for part in parts],
-        "counts": [part.pack() for part in parts],
+        "series": sums.series[starts].tolist(),
+        "days": day[starts].tolist(),
+        "counts": sums.pack_parts(starts),
     }
     await connection.execute(_PUT, {**put, **step})
     return len(found)
-
-
-def _days(counts: SlotCounts, slot_us: int) -> Int64s:
-    return np.floor_divide(counts.slot * slot_us, DAY)

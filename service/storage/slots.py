@@ -139,15 +139,16 @@ async def append_page(connection: AsyncConnection, shard: int, tick_seq: int, co
         await _put(connection, merged)
         await connection.execute(_FORGET_CHECKPOINT, {"shard": shard})
         return
-    parts = split(merged, merged.series // BUCKET_SERIES)
+    buckets = merged.series // BUCKET_SERIES
+    starts = starts_of(buckets)
     await connection.execute(
         _APPEND,
         {
             "shard": shard,
             "tick_seq": tick_seq,
-            "buckets": [int(part.series[0]) // BUCKET_SERIES for part in parts],
-            "counts": [part.pack() for part in parts],
-            "rows": [len(part) for part in parts],
+            "buckets": buckets[starts].tolist(),
+            "counts": merged.pack_parts(starts),
+            "rows": np.diff(starts, append=len(merged)).tolist(),
         },
     )
 
@@ -246,39 +247,22 @@ def _dense(merged: SlotCounts) -> bool:
 
 async def _put(connection: AsyncConnection, counts: SlotCounts) -> None:
     """Add merged counts to the chunks that they lie in."""
-    keys = _keys(_chunks(counts))
-    before = unpacked(await connection.execute(_LOCK_CHUNKS, keys))
-    parts = _chunks(concatenated([before, counts]).merged() if len(before) else counts)
-    await connection.execute(_PUT_CHUNKS, {**_keys(parts), "counts": [part.pack() for part in parts]})
+    starts = _chunks(counts)
+    before = unpacked(await connection.execute(_LOCK_CHUNKS, _keys(counts, starts)))
+    sums = concatenated([before, counts]).merged() if len(before) else counts
+    starts = _chunks(sums)
+    await connection.execute(_PUT_CHUNKS, {**_keys(sums, starts), "counts": sums.pack_parts(starts)})
 
 
-def _chunks(merged: SlotCounts) -> list[SlotCounts]:
-    """One part a chunk, by series, then time."""
-    return split(merged, merged.series, merged.slot // CHUNK_SLOTS)
+def _chunks(merged: SlotCounts) -> Int64s:
+    """Where each chunk begins, by series, then time."""
+    return starts_of(merged.series, merged.slot // CHUNK_SLOTS)
 
 
-def _keys(parts: Iterable[SlotCounts]) -> dict[str, list[int]]:
-    firsts = [(int(part.series[0]), int(part.slot[0]) // CHUNK_SLOTS) for part in parts]
-    return {"series": [series for series, _ in firsts], "chunks": [chunk for _, chunk in firsts]}
-
-
-def split(merged: SlotCounts, *keys: Int64s) -> list[SlotCounts]:
-    """Cut where a key changes."""
-    columns = merged.columns
-    edges = [*starts_of(*keys).tolist(), len(merged)]
-    return [SlotCounts.from_columns(columns[:, edges[place] : edges[place + 1]]) for place in range(len(edges) - 1)]
+def _keys(counts: SlotCounts, starts: Int64s) -> dict[str, list[int]]:
+    return {"series": counts.series[starts].tolist(), "chunks": (counts.slot[starts] // CHUNK_SLOTS).tolist()}
 
 
 def unpacked(rows: Iterable[Any]) -> SlotCounts:
-    """All rows of many small parts: joined column by column, which is what makes a restart quick."""
-    parts = [SlotCounts.unpack(row.counts) for row in rows]
-    if not parts:
-        return SlotCounts.empty()
-    return SlotCounts(
-        series=np.concatenate([part.series for part in parts]),
-        slot=np.concatenate([part.slot for part in parts]),
-        good=np.concatenate([part.good for part in parts]),
-        total=np.concatenate([part.total for part in parts]),
-        excluded_good=np.concatenate([part.excluded_good for part in parts]),
-        excluded_total=np.concatenate([part.excluded_total for part in parts]),
-    )
+    """All rows of many small parts, not merged. Raises CorruptSlots."""
+    return SlotCounts.unpack_parts([row.counts for row in rows])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from evaluators import rollup
 from evaluators.calendars import COARSE_STEP
 from evaluators.durations import DAY, HOUR, MINUTE, SECOND
-from evaluators.rollup import finest_step, rolled
+from evaluators.rollup import finest_step, rolled, thinned
 from evaluators.slots import SlotCounts, concatenated
 
 SLOT = 10 * SECOND
@@ -93,6 +93,20 @@ def test_a_seen_slot_without_a_sample_is_not_the_first_one() -> None:
 
 def test_nothing_rolled_up_is_nothing() -> None:
     assert not len(rolled(SlotCounts.empty(), MINUTE, SLOT))
+
+
+def test_an_engine_is_given_quarters_of_what_only_long_windows_reach() -> None:
+    """Four days and what comes to a whole quarter."""
+    tick_us = 400 * SLOT + rollup.MINUTES_NEEDED_US
+    counts = counted(*((1, slot, 1) for slot in range(358, 370)), *((2, slot, 1) for slot in (1, 2, 91)))
+
+    thin = thinned(counts, tick_us, SLOT, [2 * SLOT])
+
+    assert list(zip(*thin.columns[[0, 1, 3]].tolist(), strict=True)) == [
+        *((1, 358, 2), (2, 1, 1), (2, 2, 1), (2, 91, 1)),
+        *((1, slot, 1) for slot in range(360, 370)),
+    ]
+    assert thinned(thin.take(slice(4, None)), tick_us, SLOT, []) == thin.take(slice(4, None))
 
 
 def test_what_can_be_told_apart_grows_coarser_with_age() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import struct
 import zlib
 from collections import Counter
 from random import Random
@@ -148,6 +150,20 @@ def test_what_is_packed_is_unpacked_row_for_row(rows: Rows) -> None:
     assert rows_of(SlotCounts.unpack(counts(rows).pack())) == rows
 
 
+@settings(max_examples=50)
+@given(EXTREMES, st.data())
+def test_parts_are_packed_each_alone_and_unpacked_in_any_order(rows: Rows, data: st.DataObject) -> None:
+    """What is packed at once is what is packed one by one; parts of no rows are passed over."""
+    cuts = sorted(data.draw(st.sets(st.integers(1, max(len(rows) - 1, 1)), max_size=5)) - {len(rows)})
+    starts = [0, *cuts] if rows else []
+    found = counts(rows).pack_parts(np.array(starts, dtype=np.int64))
+    parts = [rows[first:end] for first, end in itertools.pairwise([*starts, len(rows)])]
+    assert found == [counts(part).pack() for part in parts]
+    order = data.draw(st.permutations(range(len(parts))))
+    read = SlotCounts.unpack_parts([counts([]).pack(), *(found[place] for place in order)])
+    assert rows_of(read) == [row for place in order for row in parts[place]]
+
+
 def test_neighbouring_slots_pack_well() -> None:
     """A day of one series, in less than half a byte for each slot."""
     day = counts([(7, slot, 99, 100, 0, 0) for slot in range(8640)])
@@ -184,7 +200,14 @@ def test_a_flipped_bit_never_makes_other_counts(rows: Rows, data: st.DataObject)
     assert rows_of(read) == rows
 
 
-@pytest.mark.parametrize("body", [b"\0" * 7, b"\0" * 8 * 5], ids=["no whole number", "no six columns"])
+HEAD = struct.Struct("<Iqq6B")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"\0" * 7, HEAD.pack(2, 1, 1, 1, 0, 0, 0, 0, 0) + b"\0", HEAD.pack(1, 1, 1, 9, 0, 0, 0, 0, 0) + b"\0" * 9],
+    ids=["no head", "a row too few", "too wide"],
+)
 def test_bytes_of_another_shape_are_refused(body: bytes) -> None:
     """Sound bytes that are no six columns of int64."""
     with pytest.raises(CorruptSlots, match="damaged"):
