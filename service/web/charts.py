@@ -8,6 +8,7 @@ from typing import Final
 
 from evaluators import durations
 from evaluators.incidents import Incident
+from evaluators.rollup import finest_step
 from evaluators.standings import Standing
 from service.web import figures, plots
 from service.web.plots import Band, Frame, Plot, TableRow, TimeTick, UnseenBand
@@ -46,8 +47,8 @@ def frame_of(range_name: str, standing: Standing) -> Frame:
     """The span of a range switch that ends at the standing's tick."""
     end = standing.as_of_us
     if range_name == "period":
-        return _frame(min(standing.period_start_us, end - durations.HOUR), end)
-    return _frame(end - durations.parse(range_name), end)
+        return _frame(min(standing.period_start_us, end - durations.HOUR), end, end)
+    return _frame(end - durations.parse(range_name), end, end)
 
 
 def frame_around(incident: Incident, as_of_us: int | None) -> Frame:
@@ -55,12 +56,18 @@ def frame_around(incident: Incident, as_of_us: int | None) -> Frame:
     end = incident.resolved_us or max(as_of_us or 0, incident.detected_us)
     margin = max(_AROUND_LEAST, (end - incident.started_us) // 2)
     after = end + margin if as_of_us is None else min(end + margin, max(as_of_us, end))
-    return _frame(incident.started_us - margin, after)
+    return _frame(incident.started_us - margin, after, max(as_of_us or 0, after))
 
 
-def _frame(from_us: int, to_us: int) -> Frame:
-    step = next((step for step in _STEPS if (to_us - from_us) / step <= MOST_STEPS), _STEPS[-1])
+def _frame(from_us: int, to_us: int, tick_us: int) -> Frame:
+    fitting = (step for step in _STEPS if (to_us - from_us) / step <= MOST_STEPS and _kept(step, from_us, tick_us))
+    step = next(fitting, _STEPS[-1])
     return Frame(from_us // step * step, -(-to_us // step) * step, step)
+
+
+def _kept(step_us: int, from_us: int, tick_us: int) -> bool:
+    """Whether history is as fine; by a tick a little on, since ticks go on while the page is made."""
+    return step_us % finest_step(from_us // step_us * step_us, tick_us + durations.HOUR, _STEPS[0]) == 0
 
 
 def chart(

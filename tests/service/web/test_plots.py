@@ -99,6 +99,15 @@ def test_an_incident_of_a_minute_is_still_seen_in_a_month() -> None:
     assert band.x + band.width <= 100
 
 
+def test_an_incident_of_long_ago_is_drawn_in_the_steps_that_are_kept() -> None:
+    """Minutes for thirteen months, then quarters of an hour."""
+    record = next(one for one in MadeUpData().records if one.state == "resolved")
+    for age, step in ((HOUR, MINUTE), (390 * DAY, MINUTE), (400 * DAY, 15 * MINUTE)):
+        start = NOW - age
+        incident = replace(record.incident, started_us=start, detected_us=start, resolved_us=start + 10 * MINUTE)
+        assert charts.frame_around(incident, NOW).step_us == step
+
+
 def test_withdrawn_incidents_and_those_outside_are_not_marked() -> None:
     """They did not happen, or not then."""
     records = [one for one in MadeUpData().records if one.state == "withdrawn"]
