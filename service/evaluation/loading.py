@@ -19,7 +19,7 @@ from evaluators.slots import SlotCounts, concatenated
 from evaluators.watermark import Watermark
 from service.evaluation.shard import Shard, unpacked_checkpoint, unpacked_state
 from service.storage import evaluation, incidents, slots
-from service.storage.database import reaching
+from service.storage.database import reaching, take_time
 from service.storage.evaluation import ShardRow
 from service.storage.leases import Lease
 from service.storage.specs import Specs, SpecsStore
@@ -70,6 +70,7 @@ class Loader:
         with reaching():
             async with self._database.connect() as connection:
                 await connection.execution_options(isolation_level="REPEATABLE READ")  # one snapshot
+                await take_time(connection)
                 shard = await self._load(connection, lease)
                 await connection.rollback()
         shard.checkpointed_us = clock_us

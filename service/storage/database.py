@@ -14,8 +14,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import asyncpg
 import structlog
-from sqlalchemy import exc
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import exc, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from service.errors import BadSettings, DependencyAway
 
@@ -24,6 +24,9 @@ SCHEMES = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
 LOCK_TIMEOUT = "5s"
 IDLE_IN_TRANSACTION_TIMEOUT = "10s"  # a frozen process loses its transaction, and with it its row locks
 STATEMENT_TIMEOUT = "30s"
+TRANSACTION_TIMEOUT = "20s"
+"""A client that freezes between two messages of one statement is neither idle nor does a statement run: this alone ends
+its transaction. From PostgreSQL 17 on."""
 COMMAND_TIMEOUT_S = 35.0  # for a network that swallows packets: the server's own bound comes first
 CONNECT_TIMEOUT_S = 5.0
 POOL_SIZE = 5
@@ -54,6 +57,11 @@ _AWAY_CODES = frozenset(
     }
 )
 
+_HAS_TRANSACTION_TIMEOUT = (17,)
+_TAKE_TIME = text(
+    "SELECT set_config('transaction_timeout', '0', true) FROM pg_settings WHERE name = 'transaction_timeout'"
+)
+
 _asyncpg: Any = asyncpg  # ships no types; what comes out of it is cast here
 
 log = structlog.get_logger(__name__)
@@ -76,7 +84,9 @@ def shown(url: str) -> str:
     return f"{parts.netloc.rpartition('@')[2] or 'localhost'}/{unquote(parts.path.lstrip('/'))}"
 
 
-async def connect(url: str, *, application_name: str = "upheld", **settings: str) -> Any:
+async def connect(
+    url: str, *, application_name: str = "upheld", transaction_timeout: str = TRANSACTION_TIMEOUT, **settings: str
+) -> Any:
     """An asyncpg connection with the project's time-outs; `settings` are further server settings.
 
     Raises what asyncpg raises, and BadSettings.
@@ -90,7 +100,7 @@ async def connect(url: str, *, application_name: str = "upheld", **settings: str
         "jit": "off",  # short statements: compiling costs more than it saves
     }
     try:
-        return await _asyncpg.connect(
+        connection = await _asyncpg.connect(
             address(url),
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=COMMAND_TIMEOUT_S,
@@ -98,6 +108,14 @@ async def connect(url: str, *, application_name: str = "upheld", **settings: str
         )
     except ValueError:  # asyncpg repeats the part of the address that it cannot read, which can be the password
         raise BadSettings("UPHELD_DATABASE_URL has a part that cannot be read") from None
+    if connection.get_server_version() >= _HAS_TRANSACTION_TIMEOUT:
+        await connection.execute(f"SET transaction_timeout = '{transaction_timeout}'")
+    return connection
+
+
+async def take_time(connection: AsyncConnection) -> None:
+    """Lifts the bound on the transaction's length: for one that reads much and locks nothing."""
+    await connection.execute(_TAKE_TIME)
 
 
 def create_engine(

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 import migrations
 from service.errors import BadSettings, CheckFailed, DependencyAway
-from service.storage.database import cause, create_engine, is_away, shown
+from service.storage.database import cause, create_engine, is_away, shown, take_time
 
 SLOT_US: Final = 10_000_000
 SHARDS: Final = 4
@@ -54,6 +54,7 @@ def upgrade(url: str, *, slot_us: int = SLOT_US, shards: int = SHARDS) -> list[s
         raise BadSettings("UPHELD_SHARDS must be at least 1")
 
     async def work(connection: AsyncConnection) -> list[str]:
+        await take_time(connection)
         for statement in (
             f"SET LOCAL statement_timeout = '{_STATEMENT_TIMEOUT}'",
             f"SET LOCAL lock_timeout = '{_QUEUE_TIMEOUT}'",

@@ -140,7 +140,9 @@ class Scene:
     @asynccontextmanager
     async def locked(self, statement: str) -> AsyncIterator[None]:
         """Hold a lock that stops others at the statement that needs it, until the end of the block."""
-        connection = await connect(self.world.database_url, idle_in_transaction_session_timeout="0")
+        connection = await connect(
+            self.world.database_url, transaction_timeout="0", idle_in_transaction_session_timeout="0"
+        )
         try:
             await connection.execute("BEGIN")
             await connection.execute(statement)

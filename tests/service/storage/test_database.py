@@ -62,11 +62,27 @@ def test_people_see_host_and_database_only(url: str, words: str) -> None:
 
 async def test_every_session_has_its_bounds(engine: AsyncEngine) -> None:
     """A frozen process cannot hold the others up."""
-    names = ("lock_timeout", "idle_in_transaction_session_timeout", "statement_timeout", "application_name", "TimeZone")
+    names = (
+        "lock_timeout",
+        "idle_in_transaction_session_timeout",
+        "statement_timeout",
+        "transaction_timeout",
+        "application_name",
+        "TimeZone",
+    )
     async with engine.begin() as connection:
         found = [(await connection.execute(text(f"SHOW {name}"))).scalar_one() for name in names]
 
-    assert found == ["5s", "10s", "30s", "upheld", "UTC"]
+    assert found == ["5s", "10s", "30s", "20s", "upheld", "UTC"]
+
+
+async def test_a_transaction_may_take_its_time_where_it_says_so(engine: AsyncEngine) -> None:
+    """It alone: the next one of the session has its bound again."""
+    async with engine.connect() as connection:
+        await database.take_time(connection)
+        assert (await connection.execute(text("SHOW transaction_timeout"))).scalar_one() == "0"
+        await connection.rollback()
+        assert (await connection.execute(text("SHOW transaction_timeout"))).scalar_one() == "20s"
 
 
 async def test_settings_in_the_address_are_kept(database_url: str) -> None:
