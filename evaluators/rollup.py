@@ -14,9 +14,11 @@ step (a version of an agreement that came into force) is kept apart: no row hold
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evaluators.calendars import COARSE_STEP, FINE_WINDOW, MINUTE_WINDOW
 from evaluators.durations import DAY, MINUTE
@@ -26,11 +28,11 @@ SLOTS_KEPT_US: Final = 2 * DAY
 """Behind the tick, in whole days: a window on slots reaches back 6 h, the fold is run again over 3 h, plots are as fine
 for the longest part of it."""
 
+RING_SLOTS: Final = 8640
+"""What an engine holds of slots beyond the longest window on them (`timeline.LONGEST_BATCH`)."""
+
 MINUTES_KEPT_US: Final = 396 * DAY
 """Thirteen months: no window on minutes is longer than 3 d; a plot of the same week a year ago is still fine."""
-
-MINUTES_NEEDED_US: Final = MINUTE_WINDOW + DAY
-"""Windows on minutes end at most some hours before the tick."""
 
 
 def rolled(merged: SlotCounts, step_us: int, slot_us: int, edges_us: Iterable[int] = ()) -> SlotCounts:
@@ -51,20 +53,29 @@ def rolled(merged: SlotCounts, step_us: int, slot_us: int, edges_us: Iterable[in
     return SlotCounts.from_columns(np.concatenate((columns[:2, firsts], sums)))
 
 
-def thinned(counts: SlotCounts, tick_us: int, slot_us: int, edges_us: Iterable[int]) -> SlotCounts:
-    """What sums at the tick and some hours before it need of counts: sorted, or parts that are; those long ago by quarter.
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What sums need of counts: minutes alone of those before `slots_us`, quarters of an hour of those before `minutes_us`."""
 
-    An engine that starts has a fifteenth of a long history to sum.
-    """
-    old = counts.slot * slot_us < (tick_us - MINUTES_NEEDED_US) // COARSE_STEP * COARSE_STEP
-    if not old.any():
-        return counts
-    return concatenated([rolled(counts.take(old), COARSE_STEP, slot_us, edges_us), counts.take(~old)])
+    slots_us: int
+    minutes_us: int
+
+    def of(self, counts: SlotCounts, slot_us: int, edges_us: Iterable[int]) -> SlotCounts:
+        """Of counts that are sorted, or parts that are: the same sums, of far fewer rows where they are many."""
+        at = counts.slot * slot_us
+        old, recent = at < self.minutes_us // COARSE_STEP * COARSE_STEP, at >= self.slots_us // MINUTE * MINUTE
+        steps = ((old, COARSE_STEP), (~old & ~recent, MINUTE))
+        parts = [rolled(_chosen(counts, chosen), step, slot_us, edges_us) for chosen, step in steps if chosen.any()]
+        return concatenated([*parts, _chosen(counts, recent)]) if parts else counts
 
 
-def minutes_before_us(tick_us: int) -> int:
-    """What lies before is kept by minute, once the tick is there: a whole day of UTC."""
-    return (tick_us - SLOTS_KEPT_US) // DAY * DAY
+def _chosen(counts: SlotCounts, chosen: NDArray[np.bool_]) -> SlotCounts:
+    return counts if chosen.all() else counts.take(chosen)
+
+
+def minutes_before_us(tick_us: int, slot_us: int) -> int:
+    """What lies before is kept by minute, once the tick is there: a whole day of UTC, behind all rings of slots."""
+    return (tick_us - max(SLOTS_KEPT_US, DAY + RING_SLOTS * slot_us)) // DAY * DAY
 
 
 def quarters_before_us(tick_us: int) -> int:
@@ -76,4 +87,4 @@ def finest_step(from_us: int, tick_us: int, slot_us: int) -> int:
     """The steps from `from_us` on that can be told apart, with the windows that end at them and promise as much."""
     if from_us - MINUTE_WINDOW < quarters_before_us(tick_us):
         return COARSE_STEP
-    return MINUTE if from_us - FINE_WINDOW < minutes_before_us(tick_us) else slot_us
+    return MINUTE if from_us - FINE_WINDOW < minutes_before_us(tick_us, slot_us) else slot_us

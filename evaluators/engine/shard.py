@@ -19,6 +19,7 @@ import numpy as np
 
 from evaluators import calendars, durations, rollup
 from evaluators.agreements import CalendarPeriod, Period
+from evaluators.durations import MINUTE
 from evaluators.engine import snapshots
 from evaluators.engine.block import Block, Changes, Rows, retired
 from evaluators.engine.budgets import Float64s, budget_of
@@ -74,6 +75,14 @@ class ShardEngine:
         return min(
             (_reach(spec, shown, self.evaluated_until_us) for spec in self.specs), default=self.evaluated_until_us
         )
+
+    @property
+    def needs(self) -> rollup.Needed:
+        """How fine: what has left the rings of slots or minutes lies only in windows that begin on coarser steps."""
+        rings = [block.timeline.tiers for block in self.blocks.values()]
+        slots_us = min((tiers[self.slot_us].first * self.slot_us for tiers in rings), default=0)
+        minutes_us = min((tiers[MINUTE].first * MINUTE for tiers in rings if MINUTE in tiers), default=slots_us)
+        return rollup.Needed(slots_us, min(slots_us, minutes_us))
 
     @property
     def edges_us(self) -> set[int]:
@@ -158,8 +167,7 @@ class ShardEngine:
         self._admit_exclusions(counts)
         past = counts.slot < self.evaluated_until_us // self.slot_us
         self.pending.add(counts.take(~past))
-        needed = rollup.thinned(counts.take(past), self.evaluated_until_us, self.slot_us, self.edges_us)
-        for key, rows in self._by_block(needed):
+        for key, rows in self._by_block(self.needs.of(counts.take(past), self.slot_us, self.edges_us)):
             self.blocks[key].timeline.add(rows.column, rows.slot, rows.values)
 
     def fold(self, counts: SlotCounts) -> int:

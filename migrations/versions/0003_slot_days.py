@@ -18,10 +18,11 @@ def upgrade() -> None:
         sa.Column("step_s", sa.SmallInteger(), nullable=False),
         sa.Column("day", sa.Integer(), nullable=False),
         sa.Column("counts", sa.LargeBinary(), nullable=False),
+        sa.Column("quarters", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("series_id", "step_s", "day", name=op.f("pk_slot_days")),
     )
     # What is packed is compressed already.
-    op.execute("ALTER TABLE slot_days ALTER COLUMN counts SET STORAGE EXTERNAL")
+    op.execute("ALTER TABLE slot_days ALTER counts SET STORAGE EXTERNAL, ALTER quarters SET STORAGE EXTERNAL")
 
 
 def downgrade() -> None:

@@ -157,8 +157,14 @@ async def _from_truth(
     """
     engine = ShardEngine.rebuilt(slot_us, state, found.specs, SlotCounts.empty())
     from_us = engine.needs_from_us
+    parts = slots.shard_parts(
+        connection,
+        shard,
+        None if from_us is None else from_us // slot_us,
+        quarters_before=engine.needs.minutes_us // slot_us,
+    )
     pending: list[SlotCounts] = []
-    async for counts in slots.shard_parts(connection, shard, None if from_us is None else from_us // slot_us):
+    async for counts in parts:
         await asyncio.to_thread(engine.load, counts)
         if engine.evaluated_until_us is None:
             pending.append(counts)

@@ -7,7 +7,7 @@ from its page to a chunk, and with a later step into the day. Pages are left alo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import TextClause, text
@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from evaluators import rollup
 from evaluators.calendars import COARSE_STEP
 from evaluators.durations import DAY, MINUTE, SECOND
-from evaluators.slots import concatenated, starts_of
+from evaluators.slots import SlotCounts, concatenated, starts_of
 from service.storage.slots import CHUNK_SLOTS, unpacked
 
 STEP_DAYS: Final = 16
@@ -67,15 +67,15 @@ _KNOWN = text(
 )
 _PUT = text(
     """
-    INSERT INTO slot_days (series_id, step_s, day, counts)
-    SELECT put.series_id, :step_s, put.day, put.counts
-    FROM unnest(CAST(:series AS bigint[]), CAST(:days AS integer[]), CAST(:counts AS bytea[]))
-        AS put (series_id, day, counts)
-    ON CONFLICT (series_id, step_s, day) DO UPDATE SET counts = excluded.counts
+    INSERT INTO slot_days (series_id, step_s, day, counts, quarters)
+    SELECT put.series_id, :step_s, put.day, put.counts, put.quarters
+    FROM unnest(CAST(:series AS bigint[]), CAST(:days AS integer[]), CAST(:counts AS bytea[]), CAST(:quarters AS bytea[]))
+        AS put (series_id, day, counts, quarters)
+    ON CONFLICT (series_id, step_s, day) DO UPDATE SET counts = excluded.counts, quarters = excluded.quarters
     """
 )
 _VERSION_EDGES = text(
-    "SELECT DISTINCT in_force_from_us FROM documents WHERE kind = 'Agreement' AND in_force_from_us % :step_us <> 0"
+    "SELECT DISTINCT in_force_from_us FROM documents WHERE kind = 'Agreement' AND in_force_from_us % 900000000 <> 0"
 )
 
 
@@ -94,7 +94,12 @@ async def roll_up(
     agreements come into force. Raises CorruptSlots.
     """
     chunks = DAY // (CHUNK_SLOTS * slot_us)
-    values = {"shard": shard, "before": rollup.minutes_before_us(tick_us) // DAY, "chunks": chunks, "most": most}
+    values = {
+        "shard": shard,
+        "before": rollup.minutes_before_us(tick_us, slot_us) // DAY,
+        "chunks": chunks,
+        "most": most,
+    }
     found = (await connection.execute(_OLDEST_CHUNKS, values)).all()
     if found:
         return await _move(connection, found, _TAKE_CHUNKS, {"chunks": chunks}, MINUTE, slot_us, edges_us)
@@ -116,17 +121,21 @@ async def _move(
 ) -> int:
     days = {"series": [row.series_id for row in found], "days": [row.day for row in found]}
     step = {"step_s": step_us // SECOND}
-    versions = await connection.execute(_VERSION_EDGES, {"step_us": step_us})
-    edges = {*versions.scalars(), *(edge for edge in edges_us if edge % step_us)}
+    versions = await connection.execute(_VERSION_EDGES)
+    edges = {*versions.scalars(), *(edge for edge in edges_us if edge % COARSE_STEP)}
     taken = unpacked(await connection.execute(take, {**days, **values}))
     known = unpacked(await connection.execute(_KNOWN, {**days, **step}))
     sums = rollup.rolled(concatenated([known, taken]).merged(), step_us, slot_us, edges)
     day = sums.slot * slot_us // DAY
     starts = starts_of(sums.series, day)
-    put = {
-        "series": sums.series[starts].tolist(),
-        "days": day[starts].tolist(),
-        "counts": sums.pack_parts(starts),
-    }
+    counts = sums.pack_parts(starts)
+    put: dict[str, Any] = {"series": sums.series[starts].tolist(), "days": day[starts].tolist(), "counts": counts}
+    put["quarters"] = _quarters(sums, slot_us, edges) if step_us == MINUTE else [None] * len(counts)
     await connection.execute(_PUT, {**put, **step})
     return len(found)
+
+
+def _quarters(minutes: SlotCounts, slot_us: int, edges_us: Iterable[int]) -> list[bytes]:
+    """By day, in the order of the days of minutes."""
+    quarters = rollup.rolled(minutes, COARSE_STEP, slot_us, edges_us)
+    return quarters.pack_parts(starts_of(quarters.series, quarters.slot * slot_us // DAY))

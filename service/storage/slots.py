@@ -116,8 +116,8 @@ _READ_SHARD = text(
     JOIN series ON series.id = slot_chunks.series_id JOIN indicators ON indicators.id = series.indicator_id
     WHERE indicators.shard = :shard AND slot_chunks.chunk >= :first
     UNION ALL
-    SELECT slot_days.counts FROM slot_days
-    JOIN series ON series.id = slot_days.series_id JOIN indicators ON indicators.id = series.indicator_id
+    SELECT CASE WHEN day < {_DAY_OF.format(":quarters_before")} THEN coalesce(quarters, counts) ELSE counts END
+    FROM slot_days JOIN series ON series.id = slot_days.series_id JOIN indicators ON indicators.id = series.indicator_id
     WHERE indicators.shard = :shard AND slot_days.step_s IN ({STEPS_S})
       AND slot_days.day >= coalesce({_DAY_OF.format(":from_slot")}, -2147483648)
     """  # noqa: S608
@@ -217,11 +217,14 @@ async def load_shard(connection: AsyncConnection, shard: int, from_slot: int | N
 
 
 async def shard_parts(
-    connection: AsyncConnection, shard: int, from_slot: int | None = None
+    connection: AsyncConnection, shard: int, from_slot: int | None = None, *, quarters_before: int | None = None
 ) -> AsyncGenerator[SlotCounts]:
-    """The same in parts of about LOAD_ROWS that add up to it, in no order, so that a long history fits into memory."""
+    """The same in parts of about LOAD_ROWS that add up to it, in no order, so that a long history fits into memory.
+
+    What is rolled up of days before the slot `quarters_before` comes by quarters of an hour.
+    """
     first = _LEAST_CHUNK if from_slot is None else from_slot // CHUNK_SLOTS
-    values = {"shard": shard, "first": first, "from_slot": from_slot}
+    values = {"shard": shard, "first": first, "from_slot": from_slot, "quarters_before": quarters_before}
     parts: list[SlotCounts] = []
     found = await connection.stream(_READ_SHARD, values)
     async for rows in found.partitions(LOAD_PARTS):

@@ -217,6 +217,7 @@ slot_days = Table(
     Column("step_s", SmallInteger, primary_key=True, autoincrement=False),  # 60, or 900 after thirteen months
     Column("day", Integer, primary_key=True, autoincrement=False),  # of UTC, since 1970
     Column("counts", LargeBinary, nullable=False),  # evaluators.rollup.rolled by the step
+    Column("quarters", LargeBinary),  # of a day of minutes, the same rolled on by 900: what a start needs of it
 )
 
 checkpoints = Table(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluators import rollup
+from evaluators.agreements import RollingPeriod
 from evaluators.calendars import COARSE_STEP
 from evaluators.durations import DAY, HOUR, MINUTE, SECOND
-from evaluators.rollup import finest_step, rolled, thinned
+from evaluators.engine.timeline import LONGEST_BATCH, Timeline
+from evaluators.rollup import Needed, finest_step, rolled
 from evaluators.slots import SlotCounts, concatenated
 
 SLOT = 10 * SECOND
@@ -95,24 +98,25 @@ def test_nothing_rolled_up_is_nothing() -> None:
     assert not len(rolled(SlotCounts.empty(), MINUTE, SLOT))
 
 
-def test_an_engine_is_given_quarters_of_what_only_long_windows_reach() -> None:
-    """Four days and what comes to a whole quarter."""
-    tick_us = 400 * SLOT + rollup.MINUTES_NEEDED_US
-    counts = counted(*((1, slot, 1) for slot in range(358, 370)), *((2, slot, 1) for slot in (1, 2, 91)))
+def test_what_sums_need_grows_coarser_with_age() -> None:
+    """From a whole minute and a whole quarter on; edges stay edges."""
+    needed = Needed(slots_us=400 * SLOT, minutes_us=200 * SLOT)
+    counts = counted(*((1, slot, 1) for slot in range(178, 404)), *((2, slot, 1) for slot in (1, 2, 91)))
 
-    thin = thinned(counts, tick_us, SLOT, [2 * SLOT])
+    found = needed.of(counts, SLOT, [2 * SLOT])
 
-    assert list(zip(*thin.columns[[0, 1, 3]].tolist(), strict=True)) == [
-        *((1, 358, 2), (2, 1, 1), (2, 2, 1), (2, 91, 1)),
-        *((1, slot, 1) for slot in range(360, 370)),
-    ]
-    assert thinned(thin.take(slice(4, None)), tick_us, SLOT, []) == thin.take(slice(4, None))
+    minutes = [(1, slot, 6) for slot in range(180, 396, 6)]
+    slots = [(1, slot, 1) for slot in range(396, 404)]
+    quarters = [(1, 178, 2), (2, 1, 1), (2, 2, 1), (2, 91, 1)]
+    assert list(zip(*found.columns[[0, 1, 3]].tolist(), strict=True)) == [*quarters, *minutes, *slots]
+    recent = counted(*slots)
+    assert needed.of(recent, SLOT, []) is recent
 
 
 def test_what_can_be_told_apart_grows_coarser_with_age() -> None:
     """Slots for some two days, with the windows of six hours that end there; then minutes; after 13 months quarters."""
     tick = 1000 * DAY + 5 * HOUR
-    fine_from = rollup.minutes_before_us(tick) + 6 * HOUR
+    fine_from = rollup.minutes_before_us(tick, SLOT) + 6 * HOUR
     minutes_from = rollup.quarters_before_us(tick) + 3 * DAY
 
     assert [finest_step(at, tick, SLOT) for at in (tick, fine_from)] == [SLOT, SLOT]
@@ -120,3 +124,13 @@ def test_what_can_be_told_apart_grows_coarser_with_age() -> None:
     assert [finest_step(at, tick, SLOT) for at in (minutes_from - 1, 0)] == [COARSE_STEP, COARSE_STEP]
     assert tick - fine_from > 40 * HOUR
     assert tick - minutes_from > 390 * DAY
+
+
+@pytest.mark.parametrize("slot_us", [SECOND, 10 * SECOND, 12 * SECOND, 20 * SECOND, 30 * SECOND])
+def test_no_ring_of_slots_reaches_into_minutes(slot_us: int) -> None:
+    """However few series an engine has, and so however long its rings are."""
+    tick = 1000 * DAY
+    timeline = Timeline(slot_us, RollingPeriod(6 * HOUR), [6 * HOUR], 2, 1, tick)
+
+    assert timeline.slots.first * slot_us > rollup.minutes_before_us(tick, slot_us)
+    assert rollup.RING_SLOTS == LONGEST_BATCH

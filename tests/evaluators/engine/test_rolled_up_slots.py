@@ -54,7 +54,7 @@ def rolled_up(stored: SlotCounts, tick_us: int, edges_us: Sequence[int]) -> Slot
     """As the store would have it."""
     at = stored.slot * SLOT
     old = at < rollup.quarters_before_us(tick_us)
-    middle = ~old & (at < rollup.minutes_before_us(tick_us))
+    middle = ~old & (at < rollup.minutes_before_us(tick_us, SLOT))
     return concatenated(
         [
             rollup.rolled(stored.take(old), COARSE_STEP, SLOT, edges_us),
