@@ -69,6 +69,7 @@ class SpecsStore:
         stored = await self._documents.all(connection, ["Agreement", "AlertPolicy"])
         rows = list(await connection.execute(_SERIES, {"shard": shard}))
         chosen = _in_force_at(stored, at_us)
+        here = {row.agreement for row in rows}  # the shard's: what the others hold costs nothing
         by_indicator: dict[tuple[str, str, str], list[Any]] = {}
         for row in rows:
             by_indicator.setdefault((row.agreement, row.objective, row.fingerprint), []).append(row)
@@ -83,7 +84,7 @@ class SpecsStore:
             specs=tuple(
                 spec
                 for versions in chosen
-                if isinstance(versions[-1].document, Agreement)
+                if isinstance(versions[-1].document, Agreement) and versions[-1].name in here
                 for spec in _specs(versions, known, by_indicator, installation.slot_us)
             ),
             changes_at_us=_next_change(stored, at_us),
@@ -141,8 +142,8 @@ def begun_us(versions: Sequence[StoredDocument], objective: Objective) -> int:
     for each in reversed(versions):
         agreement = each.document
         assert isinstance(agreement, Agreement)
-        same = {one.name: indicator_fingerprint(one) for one in agreement.objectives}
-        if same.get(objective.name) != fingerprint:
+        then = next((one for one in agreement.objectives if one.name == objective.name), None)
+        if then is None or indicator_fingerprint(then) != fingerprint:
             break
         begun = each.in_force_from_us
     return begun
