@@ -137,9 +137,14 @@ async def test_whatever_was_rolled_up_when_every_promised_sum_is_the_recount(
         loaded = await slots.load_shard(connection, SHARD)
         found = await slots.read(connection, series, from_us // SLOT, until_us // SLOT)
         firsts = [await slots.first_sampled(connection, each) for each in series]
+        parts = [part async for part in slots.shard_parts(connection, SHARD, quarters_before=from_us // SLOT)]
         if checkpointed is not None:
             assert await slots.pages_after(connection, SHARD, checkpointed) == concatenated(after).merged()
     assert rollup.rolled(loaded, step, SLOT, edges) == rollup.rolled(everything, step, SLOT, edges)
+    coarse = concatenated(parts).merged()
+    assert rollup.rolled(coarse, COARSE_STEP, SLOT, edges) == rollup.rolled(everything, COARSE_STEP, SLOT, edges)
+    recent = [counts.take(counts.slot * SLOT >= from_us // DAY * DAY) for counts in (coarse, everything)]
+    assert rollup.rolled(recent[0], step, SLOT, edges) == rollup.rolled(recent[1], step, SLOT, edges)
     within = everything.take((everything.slot * SLOT >= from_us) & (everything.slot * SLOT < until_us))
     for each in series:
         sums = [part.columns[2:, part.series == each].sum(axis=1).tolist() for part in (found, within)]
@@ -165,6 +170,22 @@ async def test_a_whole_day_old_enough_becomes_minutes_and_the_rest_stays(
     assert int(old.sum()) == 2 * 1440
     assert int(rows.total.sum()) == 5 * len(day)
     assert rows.take(~old) == counted(*(row for row in day if row[1] >= 8640))
+
+
+async def test_a_day_of_minutes_is_read_by_quarters_where_that_is_enough(
+    engine: AsyncEngine, series: list[int]
+) -> None:
+    """A start sums a fifteenth of a long history; late data is in both."""
+    async with engine.begin() as connection:
+        await gathered(connection, counted(*((1, slot, 5) for slot in range(2 * 8640))))
+        await all_rolled_up(connection, BEGIN + 9 * DAY)
+        await gathered(connection, counted((1, 95, 7)))
+        await all_rolled_up(connection, BEGIN + 9 * DAY)
+        parts = slots.shard_parts(connection, SHARD, quarters_before=FIRST + 8640 + 100)
+        rows = concatenated([part async for part in parts]).merged()
+
+    assert len(rows) == 96 + 1440
+    assert rows.total.tolist()[:3] == [450, 457, 450]
 
 
 async def test_after_thirteen_months_minutes_become_quarters_of_an_hour(engine: AsyncEngine, series: list[int]) -> None:
