@@ -8,6 +8,7 @@ USABLE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 # Where make can, it keeps the output of checks that run side by side apart.
 TOGETHER := --jobs=4 --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 ARGS ?=
+MINUTES ?= 20
 # Tests that start servers mostly wait: more of them than cores. A cluster of one name is started by one worker only.
 WORKERS ?= 3
 SIDE_BY_SIDE := --numprocesses=$(WORKERS) --dist=loadgroup
@@ -16,7 +17,7 @@ SIDE_BY_SIDE := --numprocesses=$(WORKERS) --dist=loadgroup
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install develop demo test test-fast check check-format check-lint check-types check-imports format lock bench clean distclean
+.PHONY: help install develop demo test test-fast soak check check-format check-lint check-types check-imports format lock bench clean distclean
 MAKEFLAGS += --no-print-directory
 
 help: ## this list
@@ -41,6 +42,9 @@ test: $(VENV)/.developed ## all tests and the coverage that is asked (ARGS are p
 
 test-fast: $(VENV)/.developed ## the tests that need no server and take no time
 	@$(BIN)/pytest -m "not servers and not kafka and not slow" $(ARGS)
+
+soak: $(VENV)/.developed ## random faults under load, for MINUTES (20), with recounts and leaks looked for
+	@UPHELD_TEST_SOAK_MINUTES=$(MINUTES) $(BIN)/pytest -m soak -s tests/faults/test_soak.py $(ARGS)
 
 check: $(VENV)/.developed ## format, lint, types and import contracts, side by side
 	@$(MAKE) $(TOGETHER) check-format check-lint check-types check-imports
