@@ -147,6 +147,8 @@ def is_away(error: BaseException) -> bool:
     state = getattr(error, "sqlstate", None)
     if isinstance(state, str):
         return state[:2] in _AWAY_CLASSES or state in _AWAY_CODES
+    if isinstance(error, asyncpg.InternalClientError):
+        return True  # its way to say that the session was ended while it was being opened
     if isinstance(error, asyncpg.InterfaceError):
         return "closed" in str(error)
     return error.__cause__ is not None and is_away(error.__cause__)

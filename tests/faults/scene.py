@@ -36,6 +36,10 @@ class Scene:
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     oracle_kafka: str = ""
     """Where the oracle reads, if the way of the installation is in trouble."""
+    hook: str = ""
+    """Where pages go, if not straight to the receiver."""
+    database_ports: dict[str, int] = field(default_factory=dict)
+    """By which port a part reaches the database, if not the straight one."""
 
     def __post_init__(self) -> None:
         self.parts: Sequence[list[dict[str, Any]]] = stream.story(self.events)
@@ -47,14 +51,19 @@ class Scene:
         """Topic, documents, then the parts; `run` is all in one process."""
         if topic:
             await stream.create(self.oracle_kafka, self.world.topic, **settings)
-        await self.world.apply(DOCUMENTS.format(url=self.receiver.url), since=SINCE)
+        await self.world.apply(DOCUMENTS.format(url=self.hook or self.receiver.url), since=SINCE)
         for part in parts or PARTS:
             self.start(part)
         await self.world.ready()
 
     def start(self, part: str) -> subprocess.Popen[bytes]:
         """Start one part, or start it again."""
+        if part in self.database_ports:
+            rest, _, name = self.world.database_url.rpartition("/")
+            way = f"{rest.rpartition(':')[0]}:{self.database_ports[part]}/{name}"
+            self.world.settings["UPHELD_DATABASE_URL"] = way
         process = self.running[part] = self.world.start(part)
+        self.world.settings.pop("UPHELD_DATABASE_URL", None)
         return process
 
     def kill(self, part: str, how: signal.Signals = signal.SIGKILL) -> int:

@@ -166,6 +166,13 @@ def test_the_cause_is_the_name_of_what_really_happened() -> None:
     assert cause(ConnectionRefusedError("secret")) == "ConnectionRefusedError"
 
 
+def test_a_session_that_was_ended_while_it_was_opened_is_away() -> None:
+    """asyncpg calls that an internal error, below SQLAlchemy's own."""
+    wrapped = Exception("wrapped")
+    wrapped.__cause__ = asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress")
+    assert is_away(exc.InternalError("", {}, wrapped))
+
+
 @pytest.mark.parametrize("error", [ValueError("x"), exc.InvalidRequestError("x"), asyncpg.InterfaceError("busy")])
 def test_reaching_lets_bugs_through(error: Exception) -> None:
     """They stop a worker loudly."""
