@@ -17,7 +17,7 @@ SIDE_BY_SIDE := --numprocesses=$(WORKERS) --dist=loadgroup
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install develop demo test test-fast soak check check-format check-lint check-types check-imports format lock bench clean distclean
+.PHONY: help install develop demo test test-fast soak guards check check-format check-lint check-types check-imports format lock bench clean distclean
 MAKEFLAGS += --no-print-directory
 
 help: ## this list
@@ -45,6 +45,9 @@ test-fast: $(VENV)/.developed ## the tests that need no server and take no time
 
 soak: $(VENV)/.developed ## random faults under load, for MINUTES (20), with recounts and leaks looked for
 	@UPHELD_TEST_SOAK_MINUTES=$(MINUTES) $(BIN)/pytest -m soak -s tests/faults/test_soak.py $(ARGS)
+
+guards: $(VENV)/.developed ## take every guard against faults out once: its test must fail (minutes)
+	@$(BIN)/python tests/faults/guards.py
 
 check: $(VENV)/.developed ## format, lint, types and import contracts, side by side
 	@$(MAKE) $(TOGETHER) check-format check-lint check-types check-imports
