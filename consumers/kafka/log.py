@@ -42,7 +42,7 @@ _SETTINGS: Final[Mapping[str, Any]] = {
     "heartbeat_interval_ms": 3_000,
     "rebalance_timeout_ms": 30_000,
     "fetch_max_wait_ms": 250,  # how soon the end of an idle log is seen anew
-    "metadata_max_age_ms": 60_000,  # a new partition is noticed within this
+    "metadata_max_age_ms": 20_000,  # a new partition, and a topic made anew, is noticed within this
     "max_partition_fetch_bytes": 4 * 1024 * 1024,
 }
 

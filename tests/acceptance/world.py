@@ -25,7 +25,7 @@ import httpx
 T = TypeVar("T")
 
 UPHELD = Path(sys.executable).with_name("upheld")
-START_S = 30.0
+START_S = 60.0
 COMMAND_S = 90.0
 
 
