@@ -31,6 +31,8 @@ _BATCH_BYTES: Final = 256 * 1024
 _IN_FLIGHT: Final = 64  # batches of one `send`
 _STOP_S: Final = 10.0
 _KEYS_KEPT: Final = 65_536
+_SLOW_S: Final = 10.0
+"""aiokafka tries for as long as the broker's refusal may pass (too few replicas, no leader): somebody must hear of it."""
 
 _SETTINGS: Final[Mapping[str, Any]] = {
     "acks": "all",
@@ -101,7 +103,9 @@ class KafkaDeadLetters:
     """`ports.DeadLetters`: to `<topic>.dlq`, which is created if it is missing."""
 
     def __init__(self, connection: KafkaConnection, settings: Mapping[str, Any] | None = None) -> None:
-        self._producer = _Producer(connection, settings)
+        # A batch that the broker refuses leaves a hole in the numbers of an idempotent producer, which then sends nothing
+        # any more; and a letter may come twice.
+        self._producer = _Producer(connection, {"enable_idempotence": False, **(settings or {})})
         self._topics = KafkaTopics(connection)
         self._ensured: set[str] = set()
 
@@ -110,16 +114,20 @@ class KafkaDeadLetters:
             await self._topics.ensure(topic, 1)
             self._ensured.add(topic)
         producer = await self._producer.get()
+        notice = asyncio.create_task(_tell_if_slow(letters))
         try:
             sent = [(letter, await self._sent(producer, letter)) for letter in letters]
-            for letter, acknowledged in sent:
-                try:
-                    await acknowledged
-                except MessageSizeTooLargeError:
+            outcomes = await asyncio.gather(*(acknowledged for _, acknowledged in sent), return_exceptions=True)
+            for (letter, _), outcome in zip(sent, outcomes, strict=True):
+                if isinstance(outcome, MessageSizeTooLargeError):
                     await self._send_alone(producer, letter)
+                elif isinstance(outcome, BaseException):
+                    raise outcome
         except KafkaError as error:
             self._ensured.clear()  # somebody may have deleted the topic: the next try makes it anew
             raise LogUnavailable(f"dead letters could not be sent: {error!r}") from error
+        finally:
+            notice.cancel()
 
     async def stop(self) -> None:
         await self._producer.close()
@@ -157,6 +165,16 @@ class KafkaDeadLetters:
         return cast("Awaitable[Any]", sent)
 
 
+async def _tell_if_slow(letters: Sequence[DeadLetter]) -> None:
+    await asyncio.sleep(_SLOW_S)
+    _log.warning(
+        "Dead letters are not taken; reading waits for them.",
+        action="dead_letters_waiting",
+        topics=sorted({topic_of(letter.partition.topic) for letter in letters}),
+        letters=len(letters),
+    )
+
+
 class KafkaEventSink:
     """Event records to a topic: in batches, with a bound on what is in flight, safe when `send` returns."""
 
@@ -184,6 +202,7 @@ class KafkaEventSink:
                 raise LogUnavailable(f"topic {self._topic} has no partitions")
             await self._send(producer, self._spread(values, keys, partitions), values, keys, timestamps_ms)
         except KafkaError as error:
+            await self._producer.close()  # an idempotent one that was refused a batch sends nothing any more
             raise LogUnavailable(f"events could not be sent: {error!r}") from error
 
     async def stop(self) -> None:

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
 from consumers.dead_letters import headers_of, topic_of
 from consumers.errors import LogUnavailable
-from consumers.kafka import KafkaConnection, KafkaDeadLetters, KafkaTopics
+from consumers.kafka import KafkaConnection, KafkaDeadLetters, KafkaTopics, producing
 from consumers.memory import MemoryDeadLetters
 from consumers.ports import DeadLetter, DeadLetters, Partition, Record
 from service.devstack.children import free_ports
@@ -158,6 +160,33 @@ async def test_a_letter_that_is_too_large_costs_its_neighbours_nothing(
 
     arrived = {dict(each.headers)["upheld-offset"]: each for each in await kafka.records(f"{topic_name}.dlq", 3)}
     assert [arrived[offset].value for offset in (b"1", b"2", b"3")] == [b"{", b"", b"{"]
+
+
+async def test_letters_follow_one_that_was_refused(kafka: KafkaCluster, topic_name: str) -> None:
+    """Also where producers are idempotent: a refused batch leaves a hole in their numbers."""
+    letters = KafkaDeadLetters(replace(kafka.connection, idempotent=True))
+    await kafka.create(f"{topic_name}.dlq", settings={"max.message.bytes": "50000"})
+    await letters.send([letter(topic_name, 1, value=b"x" * 100_000)])
+
+    await letters.send([letter(topic_name, 2)])
+
+    assert len(await kafka.records(f"{topic_name}.dlq", 2)) == 2
+    await letters.stop()
+
+
+async def test_letters_that_are_not_taken_for_long_are_said_once(
+    letters: KafkaDeadLetters, topic_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading waits for them, and nobody would know why."""
+    structlog.reset_defaults()  # `quiet` brings its own back
+    await letters.send([letter(topic_name, 1)])
+    with capture_logs() as quick:
+        await letters.send([letter(topic_name, 2)])
+    monkeypatch.setattr(producing, "_SLOW_S", 0)
+    with capture_logs() as slow:
+        await letters.send([letter(topic_name, 3)])
+    said = [(line["action"], line["topics"], line["letters"]) for line in slow]
+    assert (quick, said) == ([], [("dead_letters_waiting", [f"{topic_name}.dlq"], 1)])
 
 
 @pytest.mark.parametrize("size", TOO_LARGE)

@@ -152,6 +152,21 @@ async def test_a_broker_without_idempotent_producers_is_sent_to_without(broker_a
     await sink.stop()
 
 
+@pytest.mark.kafka
+async def test_events_follow_one_that_the_broker_refused(kafka_address: str, topic_name: str) -> None:
+    """An idempotent producer whose batch was refused sends nothing any more: another one is opened."""
+    cluster = KafkaCluster(kafka_address)
+    await cluster.create(topic_name, settings={"max.message.bytes": "50000"})
+    sink = KafkaEventSink(KafkaConnection(kafka_address, idempotent=True), topic_name)
+    with pytest.raises(LogUnavailable, match="MessageSizeTooLarge"):
+        await sink.send([b"x" * 100_000])
+
+    await sink.send([b"one"])
+
+    assert [record.value for record in await cluster.records(topic_name, 1)] == [b"one"]
+    await sink.stop()
+
+
 async def test_a_broker_that_is_away_is_worth_a_retry() -> None:
     """And the retry opens the producer anew."""
     (port,) = free_ports(1)

@@ -36,11 +36,12 @@ async def recount(kafka: str, topic: str) -> Counts:
 
 def _events(value: bytes | None) -> list[dict[str, Any]]:
     try:
-        made = json.loads(value or b"")
+        made = json.loads((value or b"").decode())
     except ValueError:
         return []
     found = made if isinstance(made, list) else [made]
-    return [event for event in found if isinstance(event, dict) and event.get("metric") == "requests"]
+    usable = [event for event in found if isinstance(event, dict) and event.get("metric") == "requests"]
+    return [event for event in usable if isinstance(event.get("time"), int | float)]
 
 
 async def values(kafka: str, topic: str) -> list[bytes | None]:
