@@ -5,10 +5,9 @@ What agreements look like from outside (`upheld_sli_ratio` and the like) is rend
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
@@ -29,7 +28,6 @@ class Telemetry:
     tick_duration: Histogram = field(init=False)
     ledger_commit_duration: Histogram = field(init=False)
     notifications: Counter = field(init=False)
-    tasks: Gauge = field(init=False)
 
     def __post_init__(self) -> None:
         """Register every metric."""
@@ -93,17 +91,6 @@ class Telemetry:
             Counter("upheld_notifications", "Notifications sent, by result.", ["channel", "result"], registry=on),
         )
 
-        put(self, "tasks", Gauge("upheld_tasks", "Tasks of the event loop.", registry=on))
-        self.tasks.set_function(_tasks)
-        ProcessCollector(registry=on)
-
     def render(self) -> bytes:
         """Prometheus text exposition of this process."""
         return generate_latest(self.registry)
-
-
-def _tasks() -> float:
-    try:
-        return len(asyncio.all_tasks())
-    except RuntimeError:  # nobody's loop: a test, or a shell
-        return 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -18,10 +20,14 @@ EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def operations_app(telemetry: Telemetry, checks: Mapping[str, ReadyCheck]) -> Starlette:
-    """`/healthz` answers while the event loop turns; `/readyz` asks each check."""
+    """`/healthz` answers while the event loop turns; `/readyz` asks each check. What the process holds is told here only."""
+    process = CollectorRegistry(auto_describe=True)
+    ProcessCollector(registry=process)
+    tasks = Gauge("upheld_tasks", "Tasks of the event loop.", registry=process)
 
     async def metrics(_request: Request) -> Response:
-        return Response(telemetry.render(), media_type=EXPOSITION)
+        tasks.set(len(asyncio.all_tasks()))
+        return Response(telemetry.render() + generate_latest(process), media_type=EXPOSITION)
 
     async def healthz(_request: Request) -> Response:
         return JSONResponse({"status": "ok"})

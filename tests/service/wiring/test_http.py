@@ -31,7 +31,11 @@ async def test_a_part_shows_its_metrics_and_says_what_it_waits_for() -> None:
         assert (waiting.status_code, waiting.json()["database"]) == (503, "the database does not answer")
         away.clear()
         assert (await client.get("/readyz")).status_code == 200
-        assert 'upheld_dead_letters_total{reason="not_json"} 1.0' in (await client.get("/metrics")).text
+        told = (await client.get("/metrics")).text
+        assert 'upheld_dead_letters_total{reason="not_json"} 1.0' in told
+        assert all(
+            f"\n{name} " in told for name in ("upheld_tasks", "process_open_fds", "process_resident_memory_bytes")
+        )
     server.stop()
     await running
 
