@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.calendars import COARSE_STEP, FINE_WINDOW, MINUTE_WINDOW
-from evaluators.durations import DAY, MINUTE
+from evaluators.durations import DAY, HOUR, MINUTE
 from evaluators.slots import SlotCounts, concatenated, starts_of
 
 SLOTS_KEPT_US: Final = 2 * DAY
@@ -81,6 +81,11 @@ def minutes_before_us(tick_us: int, slot_us: int) -> int:
 def quarters_before_us(tick_us: int) -> int:
     """What lies before is kept by quarter of an hour: a whole day of UTC."""
     return (tick_us - MINUTES_KEPT_US) // DAY * DAY
+
+
+def told_apart(step_us: int, from_us: int, tick_us: int, slot_us: int) -> bool:
+    """Whether steps of this length are kept from `from_us` on; and for an hour of ticks more, since they go on while one asks."""
+    return step_us % finest_step(from_us // step_us * step_us, tick_us + HOUR, slot_us) == 0
 
 
 def finest_step(from_us: int, tick_us: int, slot_us: int) -> int:

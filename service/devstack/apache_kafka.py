@@ -180,8 +180,6 @@ class ApacheKafka:
         `settings` are the server's own, over those here. Raises `ApacheKafkaUnavailable` without Java or jars,
         `ServerDidNotStart` otherwise.
         """
-        _program("java", "a Java runtime, 11 or newer")
-        jars()
         place, scratch = _place(directory)
 
         def started(chosen: int) -> Node:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consumers.ports import Entry
-from service.storage.database import reaching
+from evaluators.slots import Int64s
 
 # The offset row knows the greatest event time before the gap; the gap itself has none.
 _RECORD = text(
@@ -48,9 +51,10 @@ class BlindSpan:
     from_us: int | None
     until_us: int
 
-    def touches(self, from_us: int, until_us: int) -> bool:
-        """Whether it has a moment in common with [from_us, until_us)."""
-        return self.until_us > from_us and (self.until_us - 1 if self.from_us is None else self.from_us) < until_us
+    def touches(self, from_us: Int64s, until_us: Int64s) -> NDArray[np.bool_]:
+        """Whether it has a moment in common with each of [from_us, until_us)."""
+        first_us = self.until_us - 1 if self.from_us is None else self.from_us
+        return (self.until_us > from_us) & (first_us < until_us)
 
     @property
     def words(self) -> str:
@@ -59,35 +63,25 @@ class BlindSpan:
 
 
 async def record(connection: AsyncConnection, entries: Sequence[Entry]) -> None:
-    """In the transaction that writes the entries: gaps among them, and where sight came back."""
+    """In the transaction that writes the entries: gaps among them, and where sight came back. Most have neither."""
     for entry in entries:
-        values = {
-            "topic": entry.partition.topic,
-            "partition": entry.partition.number,
-            "epoch": entry.epoch,
-            "first_offset": entry.read_from,
-        }
         if entry.gap:
             gone = {"next_offset": entry.next_offset, "clock_us": entry.clock_us}
-            await connection.execute(_RECORD, values | gone)
+            await connection.execute(_RECORD, _name(entry) | gone)
         elif entry.seen_again_us is not None:
-            await connection.execute(_SEEN_AGAIN, values | {"seen_again_us": entry.seen_again_us})
+            await connection.execute(_SEEN_AGAIN, _name(entry) | {"seen_again_us": entry.seen_again_us})
+
+
+def _name(entry: Entry) -> dict[str, Any]:
+    return {
+        "topic": entry.partition.topic,
+        "partition": entry.partition.number,
+        "epoch": entry.epoch,
+        "first_offset": entry.read_from,
+    }
 
 
 async def between(connection: AsyncConnection, from_us: int, until_us: int) -> list[BlindSpan]:
     """Spans that have a moment in common with [from_us, until_us), at most MOST."""
     rows = await connection.execute(_BETWEEN, {"from_us": from_us, "until_us": until_us, "most": MOST})
     return [BlindSpan(row.topic, row.partition, row.records, row.from_us, row.until_us) for row in rows]
-
-
-class BlindSpans:
-    """Reads them on a connection of its own."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-
-    async def between(self, from_us: int, until_us: int) -> list[BlindSpan]:
-        """As `between`. Raises DependencyAway."""
-        with reaching():
-            async with self._engine.connect() as connection:
-                return await between(connection, from_us, until_us)

@@ -8,7 +8,7 @@ from typing import Final
 
 from evaluators import durations
 from evaluators.incidents import Incident
-from evaluators.rollup import finest_step
+from evaluators.rollup import told_apart
 from evaluators.standings import Standing
 from service.web import figures, plots
 from service.web.plots import Band, Frame, Plot, TableRow, TimeTick, UnseenBand
@@ -60,14 +60,9 @@ def frame_around(incident: Incident, as_of_us: int | None) -> Frame:
 
 
 def _frame(from_us: int, to_us: int, tick_us: int) -> Frame:
-    fitting = (step for step in _STEPS if (to_us - from_us) / step <= MOST_STEPS and _kept(step, from_us, tick_us))
-    step = next(fitting, _STEPS[-1])
+    long_enough = (step for step in _STEPS if (to_us - from_us) / step <= MOST_STEPS)
+    step = next((step for step in long_enough if told_apart(step, from_us, tick_us, _STEPS[0])), _STEPS[-1])
     return Frame(from_us // step * step, -(-to_us // step) * step, step)
-
-
-def _kept(step_us: int, from_us: int, tick_us: int) -> bool:
-    """Whether history is as fine; by a tick a little on, since ticks go on while the page is made."""
-    return step_us % finest_step(from_us // step_us * step_us, tick_us + durations.HOUR, _STEPS[0]) == 0
 
 
 def chart(

@@ -157,11 +157,9 @@ def bands(frame: Frame, records: Iterable[IncidentRecord]) -> tuple[Band, ...]:
     """The incidents that touch the frame, least severe first so that pages lie on top."""
     found: list[Band] = []
     for record in sorted(records, key=lambda record: record.incident.severity == "page"):
-        starts, ends = record.incident.started_us, record.incident.resolved_us or frame.to_us
-        if record.state == "withdrawn" or starts >= frame.to_us or ends <= frame.from_us:
-            continue
-        left = min(frame.x(starts), 100 - NARROWEST_BAND)
-        found.append(Band(left, round(max(NARROWEST_BAND, frame.x(ends) - left), 2), record))
+        place = _across(frame, record.incident.started_us, record.incident.resolved_us or frame.to_us)
+        if record.state != "withdrawn" and place is not None:
+            found.append(Band(*place, record))
     return tuple(found)
 
 
@@ -169,11 +167,18 @@ def unseen_bands(frame: Frame, spans: Iterable[Unseen]) -> tuple[UnseenBand, ...
     """Those that touch the frame."""
     found: list[UnseenBand] = []
     for span in spans:
-        starts = frame.from_us if span.from_us is None else span.from_us
-        if starts < frame.to_us and span.to_us > frame.from_us:
-            left = min(frame.x(starts), 100 - NARROWEST_BAND)
-            found.append(UnseenBand(left, round(max(NARROWEST_BAND, frame.x(span.to_us) - left), 2), span.words))
+        place = _across(frame, frame.from_us if span.from_us is None else span.from_us, span.to_us)
+        if place is not None:
+            found.append(UnseenBand(*place, span.words))
     return tuple(found)
+
+
+def _across(frame: Frame, from_us: int, to_us: int) -> tuple[float, float] | None:
+    """Where a band begins and how wide it is, wide enough to be seen; None outside the frame."""
+    if from_us >= frame.to_us or to_us <= frame.from_us:
+        return None
+    left = min(frame.x(from_us), 100 - NARROWEST_BAND)
+    return left, round(max(NARROWEST_BAND, frame.x(to_us) - left), 2)
 
 
 def sli_plot(

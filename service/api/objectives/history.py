@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
+import numpy as np
 from fastapi import APIRouter, Query, Request
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from evaluators import durations
 from evaluators.moments import rfc3339
-from evaluators.rollup import finest_step
+from evaluators.rollup import told_apart
 from evaluators.standings import DataState, Standing, Verdict
 from service.api.agreements import stored
 from service.api.objectives.models import BlindSpanModel, History, HistoryPoint
@@ -111,18 +113,12 @@ def _moment(name: str, written: str | None, default: int) -> int:
 
 def _step(written: str | None, from_us: int, to_us: int, tick_us: int) -> int:
     if written is None:
-        fitting = (step for step in STEPS_US if step * POINTS >= to_us - from_us and _kept(step, from_us, tick_us))
-        return next(fitting, STEPS_US[-1])
+        long_enough = (step for step in STEPS_US if step * POINTS >= to_us - from_us)
+        return next((step for step in long_enough if told_apart(step, from_us, tick_us, STEPS_US[0])), STEPS_US[-1])
     try:
         return durations.parse(written)
     except durations.DurationError as error:
         raise invalid("query", "step", str(error)) from None
-
-
-def _kept(step_us: int, from_us: int, tick_us: int) -> bool:
-    """Whether the history is as fine as these steps; by a tick a little on, since ticks go on while one asks."""
-    finest_us = finest_step(from_us // step_us * step_us, tick_us + durations.HOUR, STEPS_US[0])
-    return step_us % finest_us == 0
 
 
 def _blind(span: BlindSpan) -> BlindSpanModel:
@@ -144,6 +140,7 @@ def _points(counted: Counted, view: Counts, unseen: Sequence[BlindSpan]) -> list
         view.total.tolist(),
         view.budget_remaining.tolist(),
         counted.verdicts,
+        _blind_steps(counted, unseen).tolist(),
         strict=True,
     )
     return [
@@ -154,13 +151,14 @@ def _points(counted: Counted, view: Counts, unseen: Sequence[BlindSpan]) -> list
             sli=good / total if total else None,
             budget_remaining=None if remaining != remaining else remaining,  # noqa: PLR0124 - NaN
             verdict=None if verdict is None else Verdict(verdict),
-            data=_data(total, time_us, time_us + counted.step_us, unseen),
+            data=DataState.BLIND if blind else DataState.LIVE if total else DataState.SILENT,
         )
-        for time_us, good, total, remaining, verdict in rows
+        for time_us, good, total, remaining, verdict, blind in rows
     ]
 
 
-def _data(total: int, from_us: int, until_us: int, unseen: Sequence[BlindSpan]) -> DataState:
-    if any(span.touches(from_us, until_us) for span in unseen):
-        return DataState.BLIND
-    return DataState.LIVE if total else DataState.SILENT
+def _blind_steps(counted: Counted, unseen: Sequence[BlindSpan]) -> NDArray[np.bool_]:
+    blind = np.zeros(len(counted), dtype=bool)
+    for span in unseen:
+        blind |= span.touches(counted.time_us, counted.time_us + counted.step_us)
+    return blind

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.ports import Entry
-from service.storage.blind_spans import BlindSpan, BlindSpans
+from service.storage.blind_spans import BlindSpan, between
 from service.storage.ledger import PostgresLedger
 from tests.service.storage.test_ledger import CLOCK_US, SECOND, entry
 
@@ -24,53 +24,51 @@ def gone(at: int, **changes: object) -> Entry:
     return replace(entry(at, []), gap=True, max_event_us=None, records=0, **changes)  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def spans(engine: AsyncEngine) -> BlindSpans:
-    return BlindSpans(engine)
+async def within(engine: AsyncEngine, from_us: int, until_us: int) -> list[BlindSpan]:
+    async with engine.begin() as connection:
+        return await between(connection, from_us, until_us)
 
 
-async def found(spans: BlindSpans) -> list[tuple[int, int | None, int]]:
-    return [(span.records, span.from_us, span.until_us) for span in await spans.between(0, 1 << 60)]
+async def found(engine: AsyncEngine) -> list[tuple[int, int | None, int]]:
+    return [(span.records, span.from_us, span.until_us) for span in await within(engine, 0, 1 << 60)]
 
 
-async def test_a_gap_lasts_from_the_last_event_to_the_first_record_after_it(
-    engine: AsyncEngine, spans: BlindSpans
-) -> None:
+async def test_a_gap_lasts_from_the_last_event_to_the_first_record_after_it(engine: AsyncEngine) -> None:
     """Until that is read, up to when it was noticed."""
     ledger = PostgresLedger(engine)
     await ledger.commit([read(0)], 0)
     await ledger.commit([gone(10)], 0)
-    assert await found(spans) == [(10, EVENT_US, CLOCK_US)]
+    assert await found(engine) == [(10, EVENT_US, CLOCK_US)]
     await ledger.commit([read(20, seen_again_us=AGAIN_US)], 0)
-    assert await found(spans) == [(10, EVENT_US, AGAIN_US)]
+    assert await found(engine) == [(10, EVENT_US, AGAIN_US)]
 
 
-async def test_a_gap_before_anything_was_read_has_no_start(engine: AsyncEngine, spans: BlindSpans) -> None:
+async def test_a_gap_before_anything_was_read_has_no_start(engine: AsyncEngine) -> None:
     """Its records are as old as the topic may be."""
     ledger = PostgresLedger(engine)
     await ledger.begin_epoch(SECOND, 0, 0)
     await ledger.commit([gone(0, partition=SECOND)], 0)
-    assert await found(spans) == [(10, None, CLOCK_US)]
-    assert [span.words for span in await spans.between(CLOCK_US - 1, CLOCK_US)] == [
+    assert await found(engine) == [(10, None, CLOCK_US)]
+    assert [span.words for span in await within(engine, CLOCK_US - 1, CLOCK_US)] == [
         "10 records of events/1 were gone before they were read"
     ]
-    assert await spans.between(CLOCK_US, CLOCK_US + 1) == []
+    assert await within(engine, CLOCK_US, CLOCK_US + 1) == []
 
 
-async def test_a_gap_that_was_not_ours_to_skip_is_not_written(engine: AsyncEngine, spans: BlindSpans) -> None:
+async def test_a_gap_that_was_not_ours_to_skip_is_not_written(engine: AsyncEngine) -> None:
     """Its partition has another owner by now."""
     ledger = PostgresLedger(engine)
     await ledger.commit([read(0)], 0)
     assert await ledger.commit([gone(5)], 0)
-    assert await found(spans) == []
+    assert await found(engine) == []
 
 
-async def test_times_that_run_backwards_give_a_span_without_length(engine: AsyncEngine, spans: BlindSpans) -> None:
+async def test_times_that_run_backwards_give_a_span_without_length(engine: AsyncEngine) -> None:
     """Timestamps are the emitters'."""
     ledger = PostgresLedger(engine)
     await ledger.commit([read(0)], 0)
     await ledger.commit([gone(10), read(20, seen_again_us=EVENT_US - 5_000_000)], 0)
-    assert await found(spans) == [(10, EVENT_US, EVENT_US)]
+    assert await found(engine) == [(10, EVENT_US, EVENT_US)]
 
 
 @pytest.mark.parametrize(
