@@ -8,16 +8,17 @@ from __future__ import annotations
 import itertools
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from service.devstack.apache_kafka import ApacheKafka, ApacheKafkaUnavailable
+from service.devstack.apache_kafka import ApacheKafka
 from service.devstack.broker import EmbeddedBroker
 from service.devstack.postgres import EmbeddedPostgres
+from tests.required import kafka_or_skip
+from tests.service.alerting.receiver import Receiver
 
-REQUIRED = os.environ.get("UPHELD_REQUIRE", "")
 OF_THE_TESTS = ("UPHELD_REQUIRE", "UPHELD_TEST_")
 MARKED_BY_FIXTURE = {
     "postgres_server": pytest.mark.servers,
@@ -92,12 +93,7 @@ def broker_address(broker: EmbeddedBroker) -> str:
 @pytest.fixture(scope="session")
 def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKafka]:
     """A real Apache Kafka. Skips where there is none to be had, unless UPHELD_REQUIRE names kafka."""
-    try:
-        server = ApacheKafka.start(directory=tmp_path_factory.mktemp("kafka"))
-    except ApacheKafkaUnavailable as reason:
-        if "kafka" in REQUIRED:
-            pytest.fail(f"UPHELD_REQUIRE asks for Apache Kafka: {reason}")
-        pytest.skip(f"no Apache Kafka: {reason}")
+    server = kafka_or_skip(lambda: ApacheKafka.start(directory=tmp_path_factory.mktemp("kafka")))
     yield server
     server.stop()
 
@@ -118,6 +114,15 @@ def log_address(request: pytest.FixtureRequest) -> str:
     """A bootstrap server: the test runs once on the embedded broker and once on Apache Kafka."""
     address: str = request.getfixturevalue(request.param)
     return address
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """Somebody's webhook."""
+    made = Receiver()
+    await made.start()
+    yield made
+    await made.stop()
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.world import World
-from tests.service.alerting.receiver import Receiver
 
 
 @pytest.fixture
@@ -33,12 +32,3 @@ def kafka_world(database_url: str, kafka_address: str, topic_name: str, tmp_path
     made = World(database_url, kafka_address, topic_name, tmp_path)
     yield made
     made.stop()
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    """Somebody's webhook."""
-    made = Receiver()
-    await made.start()
-    yield made
-    await made.stop()

@@ -17,27 +17,13 @@ from typing import Any
 import httpx
 
 from service.storage.database import connect
+from tests.acceptance.test_page import ONCALL
 from tests.acceptance.world import UPHELD, World, eventually
 
-SECRET = "whsec_dXBoZWxkLWFjY2VwdGFuY2U="
 SERVICES = 16
 SHARDS = 8
 PARTITIONS = 8
 
-COMMON = """\
-apiVersion: upheld/v1
-kind: NotificationTarget
-metadata: {{name: oncall}}
-spec: {{type: webhook, url: "{url}", secretEnv: HOOK_SECRET}}
----
-apiVersion: upheld/v1
-kind: AlertPolicy
-metadata: {{name: quick}}
-spec:
-  conditions:
-    - {{burnRate: {{long: 1m, short: 10s, factor: 12}}, severity: page}}
-  minimum: {{events: 100, failures: 5}}
-"""
 AGREEMENT = """\
 apiVersion: upheld/v1
 kind: Agreement
@@ -62,7 +48,7 @@ OBJECTIVE = """\
 
 def documents(url: str, *, agreements: int, objectives: int) -> str:
     """So many agreements, each over a service of its own, with so many objectives each."""
-    parts = [COMMON.format(url=url)]
+    parts = [ONCALL.format(url=url)]
     for number in range(agreements):
         lines = [OBJECTIVE.format(number=each, service=f"shop-{number}") for each in range(objectives)]
         parts.append(AGREEMENT.format(number=number) + "".join(lines))
@@ -120,7 +106,7 @@ async def shared(world: World, ingests: int, evaluators: int) -> None:
             and sorted(row["count"] for row in owners) == [SHARDS // evaluators] * evaluators
         )
 
-    await eventually(look, 60, f"{ingests} ingests and {evaluators} evaluators with equal shares; {world.logs()}")
+    await eventually(look, 60, f"{ingests} ingests and {evaluators} evaluators with equal shares")
 
 
 async def objectives(world: World) -> list[Any]:
@@ -153,7 +139,7 @@ async def counted(world: World, wanted: Mapping[str, tuple[int, int]], within_s:
     try:
         await eventually(look, within_s, "the counts of a recount")
     except AssertionError:
-        assert seen == wanted, world.logs()
+        assert seen == wanted
         raise
 
 
@@ -227,7 +213,7 @@ async def holding(world: World, process: subprocess.Popen[bytes], shards: int) -
         ticked = all(row["evaluated_until_us"] for row in found.values())
         return found if len(found) == shards and ticked else None
 
-    return await eventually(look, 60, f"{shards} shards evaluated by {process.pid}; {world.logs()}")
+    return await eventually(look, 60, f"{shards} shards evaluated by {process.pid}")
 
 
 async def taken(world: World, before: Mapping[int, Any], within_s: float = 30) -> dict[int, Any]:
@@ -241,5 +227,5 @@ async def taken(world: World, before: Mapping[int, Any], within_s: float = 30) -
                 first.setdefault(row["id"], row)
         return len(first) == len(before)
 
-    await eventually(look, within_s, f"a tick of each shard under a new owner; {world.logs()}")
+    await eventually(look, within_s, "a tick of each shard under a new owner")
     return first

@@ -13,7 +13,6 @@ import pytest
 
 from service.devstack.postgres import PROGRAMS, EmbeddedPostgres
 from tests.acceptance.fleet import (
-    SECRET,
     SERVICES,
     counted,
     documents,
@@ -23,6 +22,7 @@ from tests.acceptance.fleet import (
     rows,
     stood,
 )
+from tests.acceptance.test_page import SECRET
 from tests.acceptance.world import World, eventually
 from tests.service.alerting.receiver import Receiver
 
@@ -64,7 +64,7 @@ async def pages(world: World, receiver: Receiver, at_least: int) -> list[str]:
         opened = {each.headers["webhook-id"] for each in receiver.requests if b"incident.opened" in each.body}
         return len(opened) >= at_least
 
-    await eventually(look, 90, f"{at_least} pages; {world.logs()}")
+    await eventually(look, 90, f"{at_least} pages")
     return [each.headers["webhook-id"] for each in receiver.requests if b"incident.opened" in each.body]
 
 
@@ -75,7 +75,7 @@ async def come_up(world: World, part: str) -> None:
     async def look() -> bool:
         return "Serving." in log.read_text()
 
-    await eventually(look, 30, f"a new {part}; {world.logs()}")
+    await eventually(look, 30, f"a new {part}")
 
 
 @pytest.mark.slow
@@ -114,14 +114,14 @@ async def test_a_restored_older_database_goes_on_at_its_own_offsets_and_ends_wit
         async def same() -> bool:
             return [one[:-1] for one in await stood(again)] == [one[:-1] for one in incidents]
 
-        await eventually(same, 60, f"the same incidents, {incidents}; {again.logs()}")
+        await eventually(same, 60, f"the same incidents, {incidents}")
         assert await rows(again, "SELECT sum(next_offset) FROM partition_offsets") == offsets
         assert len(set(before)) == SERVICES
 
         async def told_again() -> bool:
             return len(await pages(again, receiver, SERVICES)) > len(before)
 
-        await eventually(told_again, 60, f"a page that is told again; {again.logs()}")
+        await eventually(told_again, 60, "a page that is told again")
         assert set(await pages(again, receiver, SERVICES)) == set(before)
     finally:
         again.stop()
@@ -167,4 +167,4 @@ async def test_a_new_version_rolls_out_without_a_gap(kafka_world: World, receive
     assert sorted(keys) == sorted(set(opened))
     assert len(keys) == len(await stood(world)) == SERVICES
     print(f"behind the clock at most {max(behind_s):.1f} s")
-    assert max(behind_s) < BEHIND_S, world.logs()
+    assert max(behind_s) < BEHIND_S

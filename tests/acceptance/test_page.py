@@ -18,7 +18,7 @@ SLOT_S, LATENESS_S, MARGIN_S = 10, 5, 2
 RATE = 40  # events a second
 SECRET = "whsec_dXBoZWxkLWFjY2VwdGFuY2U="
 
-DOCUMENTS = """
+ONCALL = """\
 apiVersion: upheld/v1
 kind: NotificationTarget
 metadata: {{name: oncall}}
@@ -31,7 +31,10 @@ spec:
   conditions:
     - {{burnRate: {{long: 1m, short: 10s, factor: 12}}, severity: page}}
   minimum: {{events: 100, failures: 5}}
----
+"""
+DOCUMENTS = (
+    ONCALL
+    + """---
 apiVersion: upheld/v1
 kind: Agreement
 metadata: {{name: checkout, displayName: Checkout}}
@@ -50,6 +53,7 @@ spec:
       alerts: [quick]
       runbook: "https://runbooks.example.com/checkout"
 """
+)
 
 
 def event(at: float, *, bad: bool) -> dict[str, Any]:
@@ -139,7 +143,7 @@ async def story(world: World, receiver: Receiver, *, to_its_end: bool) -> None:
         # 40 a second all failing: 12 % of a minute's ~2,800 events after about 9 s
         windows_demand_s = 10
         bound = windows_demand_s + SLOT_S + LATENESS_S + MARGIN_S
-        await eventually(opened, bound, f"the page; {world.logs()}")
+        await eventually(opened, bound, "the page")
         ((request, page),) = pages(receiver, "incident.opened")
         data = page["data"]
         assert (data["severity"], data["agreement"], data["objective"]) == ("page", "checkout", "availability")
@@ -156,7 +160,7 @@ async def story(world: World, receiver: Receiver, *, to_its_end: bool) -> None:
         async def resolved() -> bool:
             return bool(pages(receiver, "incident.resolved"))
 
-        await eventually(resolved, 30 + 60 + 120 + SLOT_S + LATENESS_S + MARGIN_S, f"the resolve; {world.logs()}")
+        await eventually(resolved, 30 + 60 + 120 + SLOT_S + LATENESS_S + MARGIN_S, "the resolve")
         ((_, end),) = pages(receiver, "incident.resolved")
         assert end["data"]["id"] == data["id"]
         assert datetime.fromisoformat(end["data"]["resolved_at"]).tzinfo == UTC

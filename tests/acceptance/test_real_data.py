@@ -67,7 +67,7 @@ async def test_availability_of_an_access_log_equals_awk_per_hour_and_as_a_whole(
         counts = {point["time"]: (point["good"], point["total"]) for point in points if point["total"]}
         return counts if sum(total for _, total in counts.values()) >= sum(t for _, t in expected.values()) else None
 
-    assert await eventually(computed, 60, world.logs()) == expected
+    assert await eventually(computed, 60, "the counts") == expected
     assert sum(total for _, total in expected.values()) == 10_000
 
 
@@ -85,4 +85,4 @@ async def test_latency_share_of_a_failing_server_equals_awk(world: World) -> Non
         counts = sum(point["good"] or 0 for point in points), sum(point["total"] or 0 for point in points)
         return counts if counts[1] >= int(total) else None
 
-    assert await eventually(computed, 60, world.logs()) == (int(good), int(total))
+    assert await eventually(computed, 60, "the counts") == (int(good), int(total))

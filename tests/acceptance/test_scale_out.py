@@ -14,7 +14,6 @@ from service.devstack.postgres import EmbeddedPostgres
 from service.storage.leases import GRACE_S
 from tests.acceptance.fleet import (
     PARTITIONS,
-    SECRET,
     SERVICES,
     SHARDS,
     counted,
@@ -30,6 +29,7 @@ from tests.acceptance.fleet import (
     stood,
     taken,
 )
+from tests.acceptance.test_page import SECRET
 from tests.acceptance.world import World, eventually, free_port
 from tests.service.alerting.receiver import Receiver
 
@@ -73,7 +73,7 @@ async def test_one_two_and_four_of_each_part_give_the_same_counts_and_incidents(
                 found = await stood(world)
                 return found if found and all(one[-1] is not None for one in found) else None
 
-            incidents[size] = await eventually(ended, 30, f"incidents that have ended; {world.logs()}")
+            incidents[size] = await eventually(ended, 30, "incidents that have ended")
         finally:
             world.stop()
             postgres_server.drop_database(name)
@@ -102,7 +102,7 @@ async def test_what_a_killed_evaluator_held_is_evaluated_by_another_within_five_
         after = await taken(world, before)
     took_s = {shard: (row["ticked_at"] - before[shard]["expires_at"]).total_seconds() for shard, row in after.items()}
     print(f"lapsed lease to first tick, by shard: {took_s}")
-    assert all(GRACE_S <= seconds < TAKEOVER_WITHIN_S for seconds in took_s.values()), (took_s, world.logs())
+    assert all(GRACE_S <= seconds < TAKEOVER_WITHIN_S for seconds in took_s.values()), took_s
     assert {row["epoch"] - before[shard]["epoch"] for shard, row in after.items()} == {1}
     await holding(world, second, 4)
     await counted(world, recount(traffic.sent))
@@ -138,14 +138,14 @@ async def test_an_evaluator_that_was_frozen_beyond_its_lease_writes_nothing_and_
         async def noticed() -> bool:
             return any(f'"action": "{action}"' in log.read_text() for action in ("shards_lost", "shard_fenced"))
 
-        await eventually(noticed, 20, f"a word of the lost shards; {world.logs()}")
+        await eventually(noticed, 20, "a word of the lost shards")
         again = await holding(world, frozen, 2)
         ticked = {shard: row["tick_seq"] for shard, row in again.items()}
 
         async def ticks() -> bool:
             return all(row["tick_seq"] > ticked[shard] for shard, row in (await held(world, frozen)).items())
 
-        await eventually(ticks, 40, f"ticks of the one that came back; {world.logs()}")
+        await eventually(ticks, 40, "ticks of the one that came back")
     await counted(world, recount(traffic.sent))
     assert await rows(world, "SELECT 1 FROM restatements") == []
     assert frozen.poll() is None
@@ -177,7 +177,7 @@ async def test_two_delivers_send_each_page_once_and_two_serves_answer_alike(
         counts = {row["state"]: row["count"] for row in found}
         return counts.get("sent") if set(counts) == {"sent"} and counts["sent"] >= SERVICES * 3 else None
 
-    sent = await eventually(settled, 60, f"every page sent; {world.logs()}")
+    sent = await eventually(settled, 60, "every page sent")
     keys = [request.headers["webhook-id"] for request in receiver.requests]
     assert (len(keys), len(set(keys))) == (sent, sent)
     delivered = [path.read_text().count("notification_sent") for path in sorted(world.folder.glob("deliver-*.log"))]

@@ -122,13 +122,13 @@ class World:
 
         async def look() -> bool | None:
             for process in self._processes:
-                assert process.poll() is None or process.returncode == -signal.SIGKILL, self.logs()
+                assert process.poll() is None or process.returncode == -signal.SIGKILL
             with contextlib.suppress(httpx.HTTPError):
                 async with httpx.AsyncClient() as client:
                     return (await client.get(f"http://127.0.0.1:{self.port}/readyz")).status_code == 200
             return None
 
-        await eventually(look, START_S, f"ready: {self.logs()}")
+        await eventually(look, START_S, "ready")
 
     async def get(self, path: str) -> Any:
         """A JSON answer of the API."""
@@ -160,14 +160,10 @@ class World:
             item = await self.item(agreement, objective)
             return item if item and item["experienced"]["total"] >= at_least else None
 
-        return await eventually(look, within_s, f"a total of {at_least}; {self.logs()}")
-
-    def logs(self) -> str:
-        """The end of every log, for a failing test's message."""
-        return "\n".join(f"--- {path.name}\n{path.read_text()[-2500:]}" for path in sorted(self.folder.glob("*.log")))
+        return await eventually(look, within_s, f"a total of {at_least}")
 
     def stop(self) -> None:
-        """Ends whatever still runs, as a supervisor would."""
+        """Ends whatever still runs, as a supervisor would, and prints the ends of the logs: shown where a test failed."""
         for process in self._processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
@@ -177,3 +173,5 @@ class World:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        for path in sorted(self.folder.glob("*.log")):
+            print(f"--- {path.name}\n{path.read_text(errors='replace')[-2500:]}")

@@ -101,9 +101,13 @@ class KafkaCluster:
         self.address = address
         self.connection = KafkaConnection(address)
 
-    async def create(self, topic: str, partitions: int = 1, settings: dict[str, str] | None = None) -> None:
+    async def create(
+        self, topic: str, partitions: int = 1, settings: Mapping[str, str] | None = None, *, replication: int = 1
+    ) -> None:
         async with Admin(self.address) as admin:
-            await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=settings or {})])
+            made = NewTopic(topic, partitions, replication, topic_configs=dict(settings or {}))
+            answer = await admin.create_topics([made])
+            assert all(error[1] == 0 for error in answer.topic_errors), answer
 
     async def grow(self, topic: str, partitions: int) -> None:
         """More partitions, in all."""
@@ -113,6 +117,17 @@ class KafkaCluster:
     async def delete(self, topic: str) -> None:
         async with Admin(self.address) as admin:
             await admin.delete_topics([topic])
+
+    async def make_anew(self, topic: str, partitions: int = 1) -> None:
+        """The topic deleted, and made again with the same name."""
+        await self.delete(topic)
+
+        async def gone() -> bool:
+            async with Admin(self.address) as admin:
+                return topic not in await admin.list_topics()
+
+        await eventually(gone, "the topic is gone")
+        await self.create(topic, partitions)
 
     async def append(
         self,

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from service.devstack.postgres import EmbeddedPostgres
-from tests.acceptance.world import World
 from tests.faults.scene import Scene
 from tests.service.alerting.receiver import Receiver
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    """Somebody's webhook."""
-    made = Receiver()
-    await made.start()
-    yield made
-    await made.stop()
 
 
 @pytest.fixture
@@ -35,12 +25,7 @@ def scene(
     database_url: str, twin_url: str, kafka_address: str, topic_name: str, tmp_path: Path, receiver: Receiver
 ) -> Iterator[Scene]:
     """On Apache Kafka and the PostgreSQL that all tests share."""
-    (tmp_path / "twin").mkdir()
-    made = Scene(
-        World(database_url, kafka_address, topic_name, tmp_path),
-        World(twin_url, kafka_address, topic_name, tmp_path / "twin"),
-        receiver,
-    )
-    yield made
-    made.world.stop()
-    made.twin.stop()
+    with Scene.between(
+        database_url, twin_url, kafka=kafka_address, topic=topic_name, folder=tmp_path, receiver=receiver
+    ) as made:
+        yield made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.parse
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,8 +26,8 @@ async def recount(kafka: str, topic: str) -> Counts:
     """Every event of metric `requests` that lies in the topic now."""
     good: Counter[int] = Counter()
     total: Counter[int] = Counter()
-    for value in await values(kafka, topic):
-        for event in _events(value):
+    async for record in records(kafka, topic):
+        for event in _events(record.value):
             slot = int(event["time"] // SLOT_S * SLOT_S)
             total[slot] += 1
             good[slot] += not str(event["labels"]["status"]).startswith("5")
@@ -44,9 +44,8 @@ def _events(value: bytes | None) -> list[dict[str, Any]]:
     return [event for event in usable if isinstance(event.get("time"), int | float)]
 
 
-async def values(kafka: str, topic: str) -> list[bytes | None]:
-    """The values of all records from the first to the end as it is now."""
-    found: list[bytes | None] = []
+async def records(kafka: str, topic: str) -> AsyncIterator[Any]:
+    """All records from the first to the end as it is now."""
     async with AIOKafkaConsumer(
         bootstrap_servers=kafka, auto_offset_reset="earliest", max_partition_fetch_bytes=32 << 20
     ) as consumer:
@@ -56,11 +55,12 @@ async def values(kafka: str, topic: str) -> list[bytes | None]:
         left = {part for part in parts if ends[part] > firsts[part]}
         consumer.assign(list(left))
         while left:
-            for part, records in (await consumer.getmany(timeout_ms=READ_S * 1000)).items():
-                found += [record.value for record in records if record.offset < ends[part]]
-                if records and await consumer.position(part) >= ends[part]:
+            for part, found in (await consumer.getmany(timeout_ms=READ_S * 1000)).items():
+                for record in found:
+                    if record.offset < ends[part]:
+                        yield record
+                if found and await consumer.position(part) >= ends[part]:
                     left.discard(part)
-    return found
 
 
 async def _partitions(kafka: str, topic: str) -> int:

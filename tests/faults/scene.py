@@ -7,19 +7,20 @@ import contextlib
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from service.storage.database import connect
-from tests.acceptance.test_page import DOCUMENTS
+from tests.acceptance.test_page import DOCUMENTS, SECRET
 from tests.acceptance.world import World, eventually
+from tests.contracts.clusters import KafkaCluster
 from tests.faults import oracle, stream
 from tests.service.alerting.receiver import Receiver
 
 SINCE = "2026-01-01T00:00:00Z"
-SECRET = "whsec_dXBoZWxkLWFjY2VwdGFuY2U="
 PARTS = ("ingest", "evaluate", "deliver", "serve")
 EVENTS = 6_000
 SETTLED_S = 90.0
@@ -41,16 +42,40 @@ class Scene:
     database_ports: dict[str, int] = field(default_factory=dict)
     """By which port a part reaches the database, if not the straight one."""
 
+    @classmethod
+    @contextmanager
+    def between(
+        cls,
+        database: str,
+        twin: str,
+        *,
+        kafka: str,
+        topic: str,
+        folder: Path,
+        receiver: Receiver,
+        oracle_kafka: str = "",
+        **fields: Any,
+    ) -> Generator[Scene]:
+        """A scene in a folder, on two databases; whatever runs of it ends with the block."""
+        twin_folder = folder / "twin"
+        twin_folder.mkdir()
+        worlds = World(database, kafka, topic, folder), World(twin, oracle_kafka or kafka, topic, twin_folder)
+        made = cls(*worlds, receiver, oracle_kafka=oracle_kafka, **fields)
+        try:
+            yield made
+        finally:
+            for world in worlds:
+                world.stop()
+
     def __post_init__(self) -> None:
         self.parts: Sequence[list[dict[str, Any]]] = stream.story(self.events)
         self.world.settings |= {"HOOK_SECRET": SECRET, "UPHELD_PAGE_MAX_LAG": "6h"}
         self.twin.settings |= {"HOOK_SECRET": SECRET, "UPHELD_GROUP": "twin", "UPHELD_PAGE_MAX_LAG": "6h"}
         self.oracle_kafka = self.oracle_kafka or self.world.kafka
 
-    async def open(self, *parts: str, topic: bool = True, **settings: str) -> None:
+    async def open(self, *parts: str, replication: int = 1, settings: Mapping[str, str] | None = None) -> None:
         """Topic, documents, then the parts; `run` is all in one process."""
-        if topic:
-            await stream.create(self.oracle_kafka, self.world.topic, **settings)
+        await self.cluster.create(self.world.topic, stream.PARTITIONS, settings, replication=replication)
         await self.world.apply(DOCUMENTS.format(url=self.hook or self.receiver.url), since=SINCE)
         for part in parts or PARTS:
             self.start(part)
@@ -71,6 +96,11 @@ class Scene:
         process = self.running[part]
         process.send_signal(how)
         return process.wait(30)
+
+    @property
+    def cluster(self) -> KafkaCluster:
+        """The brokers from the other side."""
+        return KafkaCluster(self.oracle_kafka)
 
     @asynccontextmanager
     async def sender(self) -> AsyncIterator[stream.Sender]:
@@ -109,7 +139,7 @@ class Scene:
 
         with contextlib.suppress(AssertionError):
             await eventually(same, within_s, "the incidents of the twin")
-        assert await oracle.incidents(self.world) == undisturbed, self.world.logs()
+        assert await oracle.incidents(self.world) == undisturbed
         self.pages_are_sound()
 
     async def _undisturbed(self, total: int) -> list[dict[str, Any]]:
@@ -122,7 +152,7 @@ class Scene:
             found = await oracle.incidents(self.twin)
             return found if found and all(one["state"] == "resolved" for one in found) else None
 
-        found = await eventually(over, 60, f"the twin's incident is over; {self.twin.logs()}")
+        found = await eventually(over, 60, "the twin's incident is over")
         self.twin.stop()
         return found
 
@@ -147,7 +177,7 @@ class Scene:
             )
 
         try:
-            await eventually(look, within_s, f"{part} waits for a lock; {self.world.logs()}")
+            await eventually(look, within_s, f"{part} waits for a lock")
         finally:
             await connection.close()
 
@@ -174,7 +204,7 @@ class Scene:
                         return line
             return None
 
-        return await eventually(look, within_s, f"{action} in the log of {part}; {self.world.logs()}")
+        return await eventually(look, within_s, f"{action} in the log of {part}")
 
 
 async def for_a_while(seconds: float) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 PARTITIONS = 4
 SPAN_S = 600
@@ -36,20 +35,6 @@ def records(events: Sequence[dict[str, Any]], batch: int = BATCH) -> Iterator[by
     """Their records."""
     for first in range(0, len(events), batch):
         yield json.dumps(events[first : first + batch]).encode()
-
-
-async def create(
-    kafka: str, topic: str, *, partitions: int = PARTITIONS, replication: int = 1, **settings: str
-) -> None:
-    """Make a topic; settings by their names with `_` for `.`."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    await admin.start()
-    try:
-        configs = {name.replace("_", "."): value for name, value in settings.items()}
-        answer = await admin.create_topics([NewTopic(topic, partitions, replication, topic_configs=configs)])
-        assert all(error[1] == 0 for error in answer.topic_errors), answer
-    finally:
-        await admin.close()
 
 
 class Sender:

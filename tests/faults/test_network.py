@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from service.devstack.apache_kafka import ApacheKafka, ApacheKafkaUnavailable, Listener
+from service.devstack.apache_kafka import ApacheKafka, Listener
 from service.devstack.children import free_ports
-from tests.acceptance.world import World
-from tests.conftest import REQUIRED
 from tests.faults.proxy import Proxy
 from tests.faults.scene import PARTS, Scene, for_a_while
+from tests.required import kafka_or_skip
 from tests.service.alerting.receiver import Receiver
 
 pytestmark = [pytest.mark.slow, pytest.mark.kafka, pytest.mark.timeout(300)]
@@ -49,15 +48,13 @@ def distant_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     way = Proxy(port)
     listeners = [Listener("PROXIED", port, advertised=way.port)]
     try:
-        server = ApacheKafka.start(directory=tmp_path_factory.mktemp("distant"), listeners=listeners)
-    except ApacheKafkaUnavailable as reason:
+        server = kafka_or_skip(
+            lambda: ApacheKafka.start(directory=tmp_path_factory.mktemp("distant"), listeners=listeners)
+        )
+        yield Broker(server.bootstrap, way)
+        server.stop()
+    finally:
         way.close()
-        if "kafka" in REQUIRED:
-            pytest.fail(str(reason))
-        pytest.skip(str(reason))
-    yield Broker(server.bootstrap, way)
-    server.stop()
-    way.close()
 
 
 @pytest.fixture
@@ -65,21 +62,21 @@ async def apart(
     database_url: str, twin_url: str, distant_kafka: Broker, topic_name: str, tmp_path: Path, receiver: Receiver
 ) -> AsyncIterator[tuple[Scene, Ways]]:
     """A scene in which everything reaches everything else through a network of ours."""
-    (tmp_path / "twin").mkdir()
     port = int(database_url.rpartition(":")[2].partition("/")[0])
     ways = Ways(distant_kafka.way, {part: Proxy(port) for part in PARTS}, Proxy(receiver.port))
-    scene = Scene(
-        World(database_url, f"127.0.0.1:{ways.kafka.port}", topic_name, tmp_path),
-        World(twin_url, distant_kafka.direct, topic_name, tmp_path / "twin"),
-        receiver,
+    with Scene.between(
+        database_url,
+        twin_url,
+        kafka=f"127.0.0.1:{ways.kafka.port}",
+        topic=topic_name,
+        folder=tmp_path,
+        receiver=receiver,
         oracle_kafka=distant_kafka.direct,
         hook=f"http://127.0.0.1:{ways.receiver.port}/hook",
         database_ports={part: way.port for part, way in ways.database.items()},
-    )
-    yield scene, ways
-    ways.kafka.heal()
-    scene.world.stop()
-    scene.twin.stop()
+    ) as scene:
+        yield scene, ways
+        ways.kafka.heal()
     for way in (*ways.database.values(), ways.receiver):
         way.close()
 

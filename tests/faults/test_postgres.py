@@ -18,7 +18,7 @@ from service.devstack.children import free_ports
 from service.devstack.postgres import EmbeddedPostgres
 from service.storage import migrate
 from service.storage.database import connect
-from tests.acceptance.world import World, eventually
+from tests.acceptance.world import eventually
 from tests.faults.scene import Scene, for_a_while
 from tests.service.alerting.receiver import Receiver
 
@@ -77,19 +77,14 @@ def keeper(tmp_path: Path) -> Iterator[Keeper]:
     made.stop()
 
 
-def kept(keeper: Keeper, twin_url: str, kafka: str, topic: str, folder: Path, receiver: Receiver) -> Scene:
-    (folder / "twin").mkdir()
-    return Scene(World(keeper.url, kafka, topic, folder), World(twin_url, kafka, topic, folder / "twin"), receiver)
-
-
 @pytest.fixture
 def scene(
     keeper: Keeper, twin_url: str, kafka_address: str, topic_name: str, tmp_path: Path, receiver: Receiver
 ) -> Iterator[Scene]:
-    made = kept(keeper, twin_url, kafka_address, topic_name, tmp_path, receiver)
-    yield made
-    made.world.stop()
-    made.twin.stop()
+    with Scene.between(
+        keeper.url, twin_url, kafka=kafka_address, topic=topic_name, folder=tmp_path, receiver=receiver
+    ) as made:
+        yield made
 
 
 async def says_away(scene: Scene) -> None:
@@ -193,25 +188,25 @@ async def test_its_disk_is_full(
 ) -> None:
     """Writes fail, or the server ends; once there is room and the server runs, everything goes on."""
     keeper = Keeper(small_disk / "postgres")
-    scene = kept(keeper, twin_url, kafka_address, topic_name, tmp_path, receiver)
     try:
-        await scene.open()
-        await scene.send(0, 5)
-        filler = small_disk / "filler"
-        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
-            while file.write(bytes(1 << 16)):
-                pass
-        await scene.send(5, 7)
-        with contextlib.suppress(Exception):  # it may be gone already
-            await keeper.do("CREATE TABLE more AS SELECT repeat('x', 900) AS x FROM generate_series(1, 100000)")
-        await for_a_while(5)
-        filler.unlink()
-        keeper.stop()
-        keeper.start()
-        await scene.send(7, 10)
-        await scene.agrees()
-        assert alive(scene)
+        with Scene.between(
+            keeper.url, twin_url, kafka=kafka_address, topic=topic_name, folder=tmp_path, receiver=receiver
+        ) as scene:
+            await scene.open()
+            await scene.send(0, 5)
+            filler = small_disk / "filler"
+            with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+                while file.write(bytes(1 << 16)):
+                    pass
+            await scene.send(5, 7)
+            with contextlib.suppress(Exception):  # it may be gone already
+                await keeper.do("CREATE TABLE more AS SELECT repeat('x', 900) AS x FROM generate_series(1, 100000)")
+            await for_a_while(5)
+            filler.unlink()
+            keeper.stop()
+            keeper.start()
+            await scene.send(7, 10)
+            await scene.agrees()
+            assert alive(scene)
     finally:
-        scene.world.stop()
-        scene.twin.stop()
         keeper.stop()

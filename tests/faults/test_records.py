@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import MessageSizeTooLargeError
 
+from consumers.kafka import KafkaConnection, KafkaTopics
 from tests.acceptance.world import eventually
-from tests.faults import oracle, stream
+from tests.contracts.clusters import Admin
+from tests.faults import oracle
 from tests.faults.scene import Scene, for_a_while
 
 pytestmark = [pytest.mark.slow, pytest.mark.kafka, pytest.mark.timeout(300)]
@@ -55,25 +56,17 @@ async def letters(kafka: str, topic: str, count: int) -> list[Any]:
     """All dead letters once there are so many."""
 
     async def look() -> list[Any] | None:
-        name = TopicPartition(f"{topic}.dlq", 0)
-        async with AIOKafkaConsumer(
-            bootstrap_servers=kafka, auto_offset_reset="earliest", max_partition_fetch_bytes=32 << 20
-        ) as consumer:
-            end = (await consumer.end_offsets([name]))[name]
-            if end < count:
-                return None
-            consumer.assign([name])
-            found: list[Any] = []
-            while len(found) < end:
-                found += (await consumer.getmany(timeout_ms=1000)).get(name, [])
-            return found
+        if await KafkaTopics(KafkaConnection(kafka)).partitions(f"{topic}.dlq") is None:
+            return None
+        found = [record async for record in oracle.records(kafka, f"{topic}.dlq")]
+        return found if len(found) >= count else None
 
     return await eventually(look, 60, f"{count} dead letters")
 
 
 async def test_poison_at_every_place_and_records_of_every_kind(scene: Scene) -> None:
     """Small, large, larger than a fetch, empty, in other encodings, of other days."""
-    await scene.open(max_message_bytes=str(LARGEST))
+    await scene.open(settings={"max.message.bytes": str(LARGEST)})
     await scene.send(0, 5)
     kafka, topic = scene.world.kafka, scene.world.topic
     now = scene.parts[5][0]["time"]
@@ -131,7 +124,7 @@ async def test_poison_at_every_place_and_records_of_every_kind(scene: Scene) -> 
 async def test_dead_letters_that_cannot_be_written_hold_reading_and_lose_nothing(scene: Scene) -> None:
     """Their topic refuses for a while; nothing of what came in meanwhile is lost or counted twice."""
     await scene.open()
-    await stream.create(scene.world.kafka, f"{scene.world.topic}.dlq", partitions=1, max_message_bytes="10")
+    await scene.cluster.create(f"{scene.world.topic}.dlq", settings={"max.message.bytes": "10"})
     await scene.send(0, 3)
     async with scene.sender() as sender:
         await sender.raw(POISON, partition=0)
@@ -139,13 +132,11 @@ async def test_dead_letters_that_cannot_be_written_hold_reading_and_lose_nothing
     said = json.loads(await scene.in_log("ingest", "dependency_away", within_s=60))
     assert (said["level"], said["dependency"]) == ("warning", "log")
     await for_a_while(2)
-    admin = AIOKafkaAdminClient(bootstrap_servers=scene.world.kafka)
-    await admin.start()
     resource = ConfigResource(
         ConfigResourceType.TOPIC, f"{scene.world.topic}.dlq", configs={"max.message.bytes": "1000000"}
     )
-    await admin.alter_configs([resource])
-    await admin.close()
+    async with Admin(scene.world.kafka) as admin:
+        await admin.alter_configs([resource])
     await scene.send(6, 10)
     found = await letters(scene.world.kafka, scene.world.topic, 1)
     assert {letter.value for letter in found} == {POISON}

@@ -6,9 +6,8 @@ import json
 
 import httpx
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-from aiokafka.structs import TopicPartition
 
+from consumers.ports import Partition
 from tests.acceptance.world import eventually
 from tests.faults import oracle
 from tests.faults.scene import Scene
@@ -59,10 +58,5 @@ async def test_a_gap_is_counted_named_and_blind_for_its_span(scene: Scene) -> No
 
 async def let_go(scene: Scene) -> None:
     """As retention does, at once: the log begins at what is its end now."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=scene.oracle_kafka)
-    await admin.start()
-    try:
-        parts = [TopicPartition(scene.world.topic, number) for number in range(PARTITIONS)]
-        await admin.delete_records({part: RecordsToDelete(-1) for part in parts})
-    finally:
-        await admin.close()
+    for number in range(PARTITIONS):
+        await scene.cluster.drop_before(Partition(scene.world.topic, number), -1)

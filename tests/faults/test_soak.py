@@ -13,25 +13,26 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
-from service.devstack.apache_kafka import ApacheKafka, ApacheKafkaUnavailable, Listener
+from service.devstack.apache_kafka import ApacheKafka, Listener
 from service.devstack.children import free_ports
 from service.devstack.postgres import EmbeddedPostgres
 from service.storage import migrate
 from service.storage.database import connect
 from tests.acceptance.test_page import DOCUMENTS
 from tests.acceptance.world import World
+from tests.contracts.clusters import KafkaCluster
 from tests.faults import oracle, stream, torrent
 from tests.faults.gauges import Gauges
 from tests.faults.proxy import Proxy
 from tests.faults.scene import PARTS, SECRET, SINCE, for_a_while
+from tests.required import kafka_or_skip
 from tests.service.alerting.receiver import Receiver
 
 MINUTES = float(os.environ.get("UPHELD_TEST_SOAK_MINUTES", "20"))
@@ -67,10 +68,7 @@ def ground(tmp_path: Path) -> Iterator[Ground]:
     kafka_port, postgres_port = free_ports(2)
     kafka_way, postgres_way = Proxy(kafka_port), Proxy(postgres_port)
     ways = [Listener("PROXIED", kafka_port, advertised=kafka_way.port)]
-    try:
-        kafka = ApacheKafka.start(directory=tmp_path / "kafka", listeners=ways)
-    except ApacheKafkaUnavailable as reason:
-        pytest.skip(f"no Apache Kafka: {reason}")
+    kafka = kafka_or_skip(lambda: ApacheKafka.start(directory=tmp_path / "kafka", listeners=ways))
     postgres = EmbeddedPostgres.start(tmp_path / "postgres", port=postgres_port, durable=True)
     url = postgres.create_database("upheld")
     migrate.upgrade(url)
@@ -89,14 +87,6 @@ def ground(tmp_path: Path) -> Iterator[Ground]:
     kafka.stop()
     kafka_way.close()
     postgres_way.close()
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    made = Receiver()
-    await made.start()
-    yield made
-    await made.stop()
 
 
 class Faults:
@@ -205,10 +195,7 @@ class Faults:
         """More partitions, now and then; the torrent goes on with those that it knows."""
         if self.ground.partitions < 3 * torrent.PARTITIONS:
             self.ground.partitions += 1
-            admin = AIOKafkaAdminClient(bootstrap_servers=self.ground.direct)
-            await admin.start()
-            await admin.create_partitions({TOPIC: NewPartitions(self.ground.partitions)})
-            await admin.close()
+            await KafkaCluster(self.ground.direct).grow(TOPIC, self.ground.partitions)
 
 
 async def pace(ground: Ground) -> float:
@@ -240,7 +227,7 @@ async def test_soak(ground: Ground, receiver: Receiver) -> None:
     print(f"\nsoak of {MINUTES:g} min, UPHELD_TEST_SOAK_SEED={SEED}", flush=True)
     world = ground.world
     world.settings["HOOK_SECRET"] = SECRET
-    await stream.create(ground.direct, TOPIC, partitions=torrent.PARTITIONS)
+    await KafkaCluster(ground.direct).create(TOPIC, torrent.PARTITIONS)
     await world.apply(DOCUMENTS.format(url=receiver.url), since=SINCE)
     faults = Faults(ground, random.Random(SEED))
     await world.ready()
@@ -273,7 +260,7 @@ async def test_soak(ground: Ground, receiver: Receiver) -> None:
         await watching
 
     await world.total("checkout", "availability", water.sent, 300)
-    expected = await torrent.recount(ground.direct, TOPIC, ground.partitions)
+    expected = await torrent.recount(ground.direct, TOPIC)
     assert sum(total for _, total in expected.values()) == water.sent
     seen = await oracle.counted(world, expected)
     assert seen == expected, sorted(set(seen.items()) ^ set(expected.items()))[:20]

@@ -8,9 +8,9 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
-from tests.faults.oracle import READ_S, SLOT_S, Counts
+from tests.faults.oracle import SLOT_S, Counts, records
 
 EVENTS = 50
 PARTITIONS = 4
@@ -72,22 +72,13 @@ class Torrent:
             await asyncio.gather(*waiting)
 
 
-async def recount(kafka: str, topic: str, partitions: int) -> Counts:
+async def recount(kafka: str, topic: str) -> Counts:
     """By slot, as it lies in the topic."""
     good: Counter[int] = Counter()
     total: Counter[int] = Counter()
-    async with AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset="earliest") as consumer:
-        parts = [TopicPartition(topic, number) for number in range(partitions)]
-        ends = await consumer.end_offsets(parts)
-        left = {part for part in parts if ends[part]}
-        consumer.assign(list(left))
-        while left:
-            for part, records in (await consumer.getmany(timeout_ms=READ_S * 1000)).items():
-                for record in records:
-                    ok, every = WEIGHTS.get(record.value, (0, 0))
-                    slot = record.timestamp // 1000 // SLOT_S * SLOT_S
-                    good[slot] += ok
-                    total[slot] += every
-                if records and await consumer.position(part) >= ends[part]:
-                    left.discard(part)
+    async for record in records(kafka, topic):
+        ok, every = WEIGHTS.get(record.value, (0, 0))
+        slot = record.timestamp // 1000 // SLOT_S * SLOT_S
+        good[slot] += ok
+        total[slot] += every
     return {slot: (good[slot], total[slot]) for slot in sorted(total) if total[slot]}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,6 +16,8 @@ from evaluators.durations import DAY, HOUR, MINUTE, SECOND
 from evaluators.slots import CorruptSlots, SlotCounts, concatenated
 from service.storage import slots
 from service.storage.rollup import roll_up
+from tests.service.storage import slot_series
+from tests.service.storage.slot_series import admit
 
 SHARD = 2
 SLOT = 10 * SECOND
@@ -31,29 +32,13 @@ OTHER = 1500
 @pytest.fixture
 async def series(engine: AsyncEngine) -> list[int]:
     """Series of SHARD in two buckets, and one of another shard."""
-    async with engine.begin() as connection:
-        await connection.execute(
-            text(
-                "INSERT INTO indicators (id, agreement, objective, fingerprint, group_by, group_bound, shard)"
-                " VALUES (1, 'a', 'o', 'f', '{g}', 10, :shard), (2, 'b', 'o', 'f', '{g}', 10, 0)"
-            ),
-            {"shard": SHARD},
-        )
-        await connection.execute(
-            text(
-                "INSERT INTO series (id, indicator_id, labels, label_key)"
-                " SELECT id, CASE WHEN id = :other THEN 2 ELSE 1 END, '{}', id::text"
-                " FROM unnest(CAST(:ids AS bigint[])) AS id"
-            ),
-            {"ids": [*IDS, OTHER], "other": OTHER},
-        )
+    await admit(engine, [*IDS, OTHER], shard=SHARD, elsewhere=OTHER)
     return IDS
 
 
 def counted(*rows: tuple[int, int, int]) -> SlotCounts:
     """Rows of (series, slots after BEGIN, total)."""
-    ids, slot, total = np.array(rows, dtype=np.int64).reshape(-1, 3).T
-    return SlotCounts(ids, slot + FIRST, total - total // 3, total, total * 0, total // 7)
+    return slot_series.counted(*rows, after=FIRST)
 
 
 async def kept(engine: AsyncEngine) -> list[tuple[str, int, int]]:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from evaluators.slots import CorruptSlots, SlotCounts, concatenated
 from service.storage import slots
+from tests.service.storage.slot_series import admit, counted
 
 SHARD = 2
 NOW = 176_400_000  # a slot in 2025
@@ -21,29 +22,9 @@ NOW = 176_400_000  # a slot in 2025
 @pytest.fixture
 async def series(engine: AsyncEngine) -> list[int]:
     """Series of SHARD in three buckets, and one of another shard at the end."""
-    async with engine.begin() as connection:
-        await connection.execute(
-            text(
-                "INSERT INTO indicators (id, agreement, objective, fingerprint, group_by, group_bound, shard)"
-                " VALUES (1, 'a', 'o', 'f', '{g}', 10, :shard), (2, 'b', 'o', 'f', '{g}', 10, 0)"
-            ),
-            {"shard": SHARD},
-        )
-        await connection.execute(
-            text(
-                "INSERT INTO series (id, indicator_id, labels, label_key)"
-                " SELECT id, CASE WHEN id = 1500 THEN 2 ELSE 1 END, '{}', id::text"
-                " FROM unnest(ARRAY[1, 2, 600, 601, 1100, 1500]) AS id"
-            )
-        )
-    return [1, 2, 600, 601, 1100, 1500]
-
-
-def counted(*rows: tuple[int, int, int]) -> SlotCounts:
-    """Rows of (series, slot, total)."""
-    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
-    ids, slot, total = table.T
-    return SlotCounts(ids, slot, total - total // 3, total, total * 0, total // 7)
+    ids = [1, 2, 600, 601, 1100, 1500]
+    await admit(engine, ids, shard=SHARD, elsewhere=1500)
+    return ids
 
 
 def dense(series: Sequence[int], first: int, count: int) -> SlotCounts:
