@@ -76,7 +76,7 @@ class MemoryBroker:
         self.hints: dict[Partition, int] = {}
 
     def create(self, topic: str, partitions: int) -> None:
-        """A topic; made anew if it is there."""
+        """A topic; made anew if it is there, and no reader is told."""
         for number in range(partitions):
             self._partitions[Partition(topic, number)] = _Stored()
 
@@ -178,6 +178,7 @@ class MemoryLog:
         self._listener: AssignmentListener | None = None
         self._held: set[Partition] = set()
         self._positions: dict[Partition, int] = {}
+        self._broken: set[Partition] = set()
         self.faults = Faults()
 
     async def start(self, topics: Collection[str], listener: AssignmentListener) -> None:
@@ -196,8 +197,16 @@ class MemoryLog:
             await self._give_up(set(self._held))
             self._broker.join(self)
 
+    def broken_off(self, partitions: Iterable[Partition]) -> None:
+        """Fetching them has failed; who knows what happened to their logs."""
+        self._broken.update(self._held.intersection(partitions))
+
     async def fetch(self, timeout_us: int, max_records: int) -> Sequence[Fetched]:
-        self.faults.strike()
+        try:
+            self.faults.strike()
+        except IngestError:
+            self.broken_off(self._held)
+            raise
         if self._broker.is_member(self):
             await self._rebalance()
         fetched = self._read(max_records)
@@ -228,7 +237,9 @@ class MemoryLog:
             if next_offset == position and not empty:
                 continue
             self._positions[partition] = next_offset
-            fetched.append(Fetched(partition, MemoryRecords(records), position, next_offset, end, asked_at_us))
+            content, broken = MemoryRecords(records), partition in self._broken
+            fetched.append(Fetched(partition, content, position, next_offset, end, asked_at_us, broken))
+        self._broken.difference_update(each.partition for each in fetched)
         return fetched
 
     async def _rebalance(self) -> None:
@@ -247,6 +258,7 @@ class MemoryLog:
         for partition in partitions:
             self._positions.pop(partition, None)
         self._held -= partitions
+        self._broken -= partitions
         self._broker.give_up(self, partitions)
 
 

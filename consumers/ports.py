@@ -63,7 +63,8 @@ class Fetched:
 
     `read_from` is the consumer's position before them and `next_offset` after them (it may pass offsets that hold no
     record: control records, compacted ones). `end_offset` is the end of the log as the newest fetch answer said;
-    `asked_at_us` a clock at or before which the fetch that said so was sent. Both None until known.
+    `asked_at_us` a clock at or before which the fetch that said so was sent. Both None until known. `after_break`: fetching
+    failed or stood still since the answer before this one, and the log may have been made anew meanwhile.
     """
 
     partition: Partition
@@ -72,6 +73,7 @@ class Fetched:
     next_offset: int
     end_offset: int | None
     asked_at_us: int | None
+    after_break: bool = False
 
 
 class AssignmentListener(Protocol):

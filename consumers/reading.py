@@ -41,6 +41,7 @@ class Taken(Enum):
     """What became of a fetched span."""
 
     READ = auto()
+    BREAK = auto()  # the log may be another one by now: go on from the record that was committed last
     STRAY = auto()  # not from where we are: seek again
     ANEW = auto()  # the log is not the one that we read: look at it
 
@@ -129,6 +130,8 @@ class Reading:
         """Count a span. Only READ changes anything."""
         if self._watched_since_us is None:
             self._watched_since_us = clock_us
+        if fetched.after_break and not self._fingerprint:
+            return Taken.BREAK
         if fetched.read_from != self.seek_to:
             return Taken.STRAY
         if not self._recognises(fetched.records):

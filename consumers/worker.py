@@ -82,6 +82,7 @@ class Worker:
         self._running = False
         self._started = False
         self._doubtful: dict[Partition, bool] = {}  # logs to look at; True: known to be another one
+        self._broken: set[Partition] = set()  # logs that must show that they are the same
 
     # ------------------------------------------------------------------------------------------------- from outside
 
@@ -147,6 +148,8 @@ class Worker:
             await self._load()
         if self._doubtful:
             await self._examine()
+        if self._broken:
+            await self._recognise()
         await self._place()
         await self._flush_if_due()
         await self._report_if_due()
@@ -210,6 +213,8 @@ class Worker:
             taken = reading.take(each, clock_us)
             if taken is Taken.STRAY:
                 await self._log.seek(each.partition, reading.seek_to)
+            if taken is Taken.BREAK:
+                self._broken.add(each.partition)
             if taken is Taken.ANEW or reading.short_for_us(clock_us) > self._pace.short_us:
                 self._doubtful[each.partition] = taken is Taken.ANEW
             await asyncio.sleep(0)  # decoding is one long computation: heartbeats and fetches come in between
@@ -340,6 +345,12 @@ class Worker:
             else:
                 reading.trust()
                 await self._log.seek(partition, reading.seek_to)
+
+    async def _recognise(self) -> None:
+        """The logs may be others by now: go on as after an assignment, from the record that was committed last."""
+        await self._commit_now()
+        self._forget(self._readings[each] for each in self._broken if each in self._readings)
+        self._broken.clear()
 
     async def _commit_now(self) -> None:
         """Before a partition's story takes a turn: what was read of it counts."""

@@ -22,6 +22,7 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata
 
 from consumers.errors import LogUnavailable, PositionOutOfRange
+from consumers.kafka.breaks import Breaks
 from consumers.kafka.connection import KafkaConnection
 from consumers.ports import AssignmentListener, Fetched, Partition, Record
 
@@ -32,6 +33,12 @@ _SECOND_US: Final = 1_000_000
 _FETCH_GRACE_S: Final = 1.0  # a rebalance makes aiokafka wait without a bound of its own
 _BOUNDS_S: Final = 10.0
 _HINT_S: Final = 1.0
+_STOOD_STILL_US: Final = _SECOND_US
+"""Between two answers: a consumer that waits has one every `fetch_max_wait_ms`. Whoever was frozen reads on in a log that
+may be another."""
+_CHEAP: Final = 1_000
+"""Records that are soon read again. With more, there was much to read, and standing still for longer is usual."""
+_STOOD_STILL_BUSY_US: Final = 10 * _SECOND_US
 _REOPEN_AFTER: Final = 5  # failures in a row; aiokafka's background tasks do not come back from every error
 
 _SETTINGS: Final[Mapping[str, Any]] = {
@@ -75,6 +82,11 @@ class _Held:
     answered_us: int
     asked_us: int | None = None
 
+    def stood_still(self, records: int) -> bool:
+        """For longer before the newest answer, which brought so many records, than fetching usually takes."""
+        limit_us = _STOOD_STILL_US if records < _CHEAP else _STOOD_STILL_BUSY_US
+        return self.asked_us is not None and self.answered_us - self.asked_us > limit_us
+
 
 _NOTHING: Final = KafkaRecords(())
 
@@ -95,6 +107,7 @@ class KafkaLog:
         self._settings = {**_SETTINGS, **(settings or {})}
         self._topics: tuple[str, ...] = ()
         self._rebalances: _Rebalances | None = None
+        self._breaks = Breaks()
         self._consumer: Any | None = None
         self._failures = 0
         self._hint_failed = False
@@ -191,6 +204,7 @@ class KafkaLog:
     async def _open(self) -> None:
         settings: dict[str, Any] = {**self._connection.client_settings(), **self._settings}
         consumer: Any = AIOKafkaConsumer(group_id=self._group, **settings)
+        self._breaks.watch(consumer)
         try:
             await consumer.start()
         except (KafkaError, OSError) as error:
@@ -225,6 +239,7 @@ class KafkaLog:
         state = held.get(part)
         if state is None or part not in consumer.assignment():
             return None
+        first = state.asked_us is None
         read_from, state.position = state.position, await consumer.position(part)
         answered_ms = consumer.last_poll_timestamp(part)
         seen_anew = answered_ms is not None and answered_ms * _MILLIS > state.answered_us
@@ -233,9 +248,10 @@ class KafkaLog:
             state.asked_us, state.answered_us = state.answered_us, answered_ms * _MILLIS
         if not records and not seen_anew and state.position == read_from:
             return None
+        broken = self._breaks.taken(part) or (seen_anew and state.stood_still(len(records or ())))
         content = KafkaRecords(records) if records else _NOTHING
         end = consumer.highwater(part) if state.asked_us is not None else None
-        return Fetched(_ours(part), content, read_from, state.position, end, state.asked_us)
+        return Fetched(_ours(part), content, read_from, state.position, end, state.asked_us, broken and not first)
 
 
 class _Rebalances(ConsumerRebalanceListener):

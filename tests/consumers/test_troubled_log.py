@@ -121,6 +121,52 @@ async def test_the_log_that_we_know_goes_on_without_counting_its_last_record_aga
     assert sum(entry.records for entry in world.ledger.entries) == 6
 
 
+async def test_a_log_made_anew_while_it_is_read_shows_itself_although_it_has_our_position() -> None:
+    """What was read of the old one counts; the new one is read from its beginning."""
+    world = World(2, replace(EAGER, flush_after_us=10**12, flush_records=10**6))
+    for partition in (0, 1):
+        for _ in range(5):
+            world.send(GOOD, partition)
+    worker, log = world.worker()
+    await turns(worker, 3)
+    world.broker.create(TOPIC, 1)
+    log.broken_off([FIRST, SECOND])
+    for _ in range(9):
+        world.send(OTHER)
+    world.send(GOOD, 1)
+
+    await turns(worker, 5)
+    world.clock.now_us += 10**12 + 1
+    await turns(worker, 2)
+
+    assert [each for each in story(world) if each[0]] == [(1, 0, 9, False)]
+    assert {(each.partition, each.epoch): each.next_offset for each in world.ledger.entries} == {
+        (FIRST, 0): 5,
+        (FIRST, 1): 9,
+        (SECOND, 0): 6,
+    }
+    assert world.chains()
+
+
+async def test_fetching_that_broke_off_and_goes_on_in_the_same_log_costs_nothing() -> None:
+    """The last record is read once more, and does not count again; without one there is nothing to compare."""
+    world = World(2)
+    worker, log = world.worker()
+    for _ in range(3):
+        world.send(GOOD)
+    await world.settled([worker])
+    log.faults.queue.append(LogUnavailable("away"))
+    await turns(worker, 1)
+    world.send(GOOD)
+    world.send(GOOD, 1)
+
+    await world.settled([worker])
+
+    assert {each.partition: each.next_offset for each in world.ledger.entries} == {FIRST: 4, SECOND: 1}
+    assert sum(entry.records for entry in world.ledger.entries) == 5
+    assert world.chains()
+
+
 async def test_a_last_record_that_is_gone_by_compaction_is_no_other_log() -> None:
     """There is nothing to compare with."""
     world = World(1)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import aiokafka.errors
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import RequestTimedOutError
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.structs import TopicPartition
 
-from consumers.errors import LogUnavailable
+from consumers.errors import LogUnavailable, PositionOutOfRange
 from consumers.kafka import KafkaConnection, KafkaLog
 from consumers.kafka import log as kafka_log
+from consumers.kafka.breaks import Breaks
 from consumers.ports import Partition
 from service.devstack.broker import EmbeddedBroker
 from service.devstack.children import free_ports
@@ -266,6 +271,83 @@ async def test_an_answer_that_was_seen_already_says_nothing_anew(
     await reader.turn()
 
     assert [await reader.turn() for _ in range(3)] == [[], [], []]
+
+
+async def test_an_answer_after_an_error_says_that_the_chain_broke(
+    kafka: KafkaCluster, join: Joins, topic_name: str
+) -> None:
+    """The log after it may be another, and is as long as it likes."""
+    partition = Partition(topic_name, 0)
+    await kafka.create(topic_name)
+    await kafka.append(partition, b"one")
+    reader = await join(kafka, topic_name)
+    await reader.read(1)
+    await reader.until(lambda: reader.fetched[-1].asked_at_us is not None, "an answer with a bound")
+    await reader.log.seek(partition, 7)
+    with pytest.raises(PositionOutOfRange):
+        await reader.until(lambda: False, "an error")
+    assert not any(each.after_break for each in reader.fetched)
+
+    await reader.log.seek(partition, 0)
+    reader.fetched.clear()
+    await reader.until(lambda: len(reader.fetched) > 1, "answers")
+
+    assert [each.after_break for each in reader.fetched[:2]] == [True, False]
+
+
+@pytest.mark.parametrize(("still_s", "records", "broken"), [(2, 1, True), (2, 2_000, False), (12, 2_000, True)])
+async def test_an_answer_after_standing_still_says_that_the_chain_may_have_broken(
+    kafka: KafkaCluster,
+    join: Joins,
+    topic_name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    still_s: int,
+    records: int,
+    *,
+    broken: bool,
+) -> None:
+    """A frozen process was asked for nothing meanwhile. Where there is much to read, decoding takes its time."""
+    partition = Partition(topic_name, 0)
+    await kafka.create(topic_name)
+    await kafka.append(partition, b"one")
+    reader = await join(kafka, topic_name, most=5_000)
+    await reader.read(1)
+    await reader.until(lambda: reader.fetched[-1].asked_at_us is not None, "an answer with a bound")
+    consumer: Any = reader.log._consumer  # type: ignore[attr-defined]
+    answered_ms = consumer.last_poll_timestamp
+    monkeypatch.setattr(consumer, "last_poll_timestamp", lambda part: answered_ms(part) + still_s * 1_000)
+    reader.fetched.clear()
+    await kafka.append(partition, *[b"more"] * records)
+
+    await reader.until(lambda: any(each.records.values for each in reader.fetched), "records")
+
+    assert any(each.after_break for each in reader.fetched) is broken
+
+
+async def test_a_fetch_that_was_not_answered_breaks_the_chain_of_all_it_asked_for() -> None:
+    """Other requests, and fetches that are answered, do not."""
+    asked = FetchRequest(0, 1, 1, 0, [("events", [(0, 5, 1), (1, 5, 1)])])
+    errors = SimpleNamespace(topics=[("events", [(0, 0, 9), (1, 6, 9)]), ("others", [(0, 0, 9)])])
+    answers: list[Any] = [errors, RequestTimedOutError(), errors]
+
+    async def send(_node: int, _request: object, **_how: object) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    consumer = SimpleNamespace(_client=SimpleNamespace(send=send))
+    breaks, first, second = Breaks(), TopicPartition("events", 0), TopicPartition("events", 1)
+    other = TopicPartition("others", 0)
+    breaks.watch(consumer)
+
+    await consumer._client.send(0, asked)
+    assert [breaks.taken(each) for each in (first, second, second, other)] == [True, True, False, False]
+    with pytest.raises(RequestTimedOutError):
+        await consumer._client.send(0, asked)
+    assert [breaks.taken(each) for each in (first, second)] == [True, True]
+    await consumer._client.send(0, MetadataRequest([]))
+    assert [breaks.taken(each) for each in (first, second)] == [False, False]
 
 
 async def test_a_fetch_in_the_middle_of_a_rebalance_is_bounded(
