@@ -32,6 +32,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.ports import Entry, Partition, PartitionStatus, SeriesKey
+from consumers.topics import TopicChoice
 from evaluators.documents import load
 from evaluators.durations import DAY, HOUR, MINUTE, SECOND
 from evaluators.moments import rfc3339
@@ -165,7 +166,7 @@ class Bench:
             await connection.execute(text("UPDATE shards SET owner = NULL"))
             await connection.execute(text("DELETE FROM shard_owners"))
         settings = EvaluationSettings(
-            ("events",), 5 * SECOND, HOUR, "http://upheld", checkpoint_every_us=0 if checkpoint else 10**15
+            TopicChoice(("events",)), 5 * SECOND, HOUR, "http://upheld", checkpoint_every_us=0 if checkpoint else 10**15
         )
         evaluation = Evaluation(
             database=self.database,

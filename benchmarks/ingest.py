@@ -33,6 +33,7 @@ from sqlalchemy import text
 
 from consumers.kafka import KafkaConnection, KafkaDeadLetters, KafkaEventSink, KafkaLog, KafkaTopics
 from consumers.ports import Fetched
+from consumers.topics import TopicChoice
 from consumers.worker import Worker
 from evaluators.documents import load
 from service.devstack.apache_kafka import ApacheKafka
@@ -180,14 +181,14 @@ async def upheld(bootstrap: str, topic: str, url: str, events: int) -> float:
         ledger=PostgresLedger(database),
         dead_letters=dead_letters,
         definitions=DefinitionsStore(database),
-        topics=(topic,),
+        topics=TopicChoice((topic,)),
         clock=now_us,
         name="bench",
         warmed=settle_memory,
     )
     evaluation = Evaluation(
         database=database,
-        settings=EvaluationSettings((topic,), 5 * S, 3600 * S, "http://upheld"),
+        settings=EvaluationSettings(TopicChoice((topic,)), 5 * S, 3600 * S, "http://upheld"),
         owner="bench",
         clock=now_us,
         telemetry=Telemetry(),

@@ -23,6 +23,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.ports import Entry, Partition, PartitionStatus, SeriesKey
+from consumers.topics import TopicChoice
 from evaluators.documents import load
 from service.devstack.postgres import EmbeddedPostgres
 from service.evaluation.runner import Evaluation, EvaluationSettings
@@ -129,7 +130,9 @@ class Bench:
         await ledger.report([status])
 
     def evaluation(self, checkpoint_every_s: int) -> Evaluation:
-        settings = EvaluationSettings(("events",), 5 * S, 3600 * S, "http://upheld", checkpoint_every_s * S)
+        settings = EvaluationSettings(
+            TopicChoice(("events",)), 5 * S, 3600 * S, "http://upheld", checkpoint_every_s * S
+        )
         return Evaluation(
             database=self.database,
             settings=settings,

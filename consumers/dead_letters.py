@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from consumers.ports import DeadLetter
-
-SUFFIX: Final = ".dlq"
+from consumers.topics import DEAD_LETTERS
 
 
 def topic_of(topic: str) -> str:
     """Where the dead letters of a topic go."""
-    return topic + SUFFIX
+    return topic + DEAD_LETTERS
 
 
 def headers_of(letter: DeadLetter) -> list[tuple[str, bytes]]:

@@ -26,6 +26,7 @@ from consumers.ports import (
     Record,
     SeriesKey,
 )
+from consumers.topics import TopicChoice
 
 
 @dataclass(slots=True)
@@ -146,9 +147,9 @@ class MemoryBroker:
             self._members.remove(member)
         self._owners = {partition: owner for partition, owner in self._owners.items() if owner is not member}
 
-    def share(self, member: MemoryLog, topics: Collection[str]) -> set[Partition]:
+    def share(self, member: MemoryLog, topics: TopicChoice) -> set[Partition]:
         """What the member should hold: every partition by turns over the members."""
-        wanted = sorted(partition for partition in self._partitions if partition.topic in topics)
+        wanted = sorted(partition for partition in self._partitions if topics.matches(partition.topic))
         return {each for index, each in enumerate(wanted) if self._members[index % len(self._members)] is member}
 
     def is_member(self, member: MemoryLog) -> bool:
@@ -174,16 +175,16 @@ class MemoryLog:
     def __init__(self, broker: MemoryBroker, clock: Callable[[], int]) -> None:
         self._broker = broker
         self._clock = clock
-        self._topics: frozenset[str] = frozenset()
+        self._topics = TopicChoice(())
         self._listener: AssignmentListener | None = None
         self._held: set[Partition] = set()
         self._positions: dict[Partition, int] = {}
         self._broken: set[Partition] = set()
         self.faults = Faults()
 
-    async def start(self, topics: Collection[str], listener: AssignmentListener) -> None:
+    async def start(self, topics: TopicChoice, listener: AssignmentListener) -> None:
         self.faults.strike()
-        self._topics = frozenset(topics)
+        self._topics = topics
         self._listener = listener
         self._broker.join(self)
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from consumers.topics import TopicChoice
 from evaluators.agreements import Indicator, LabelExclusion
 from evaluators.slots import Int64s
 
@@ -91,7 +92,9 @@ class AssignmentListener(Protocol):
 class Log(Protocol):
     """A partitioned log, read as a member of a consumer group."""
 
-    async def start(self, topics: Collection[str], listener: AssignmentListener) -> None: ...
+    async def start(self, topics: TopicChoice, listener: AssignmentListener) -> None:
+        """Join the group; topics that appear later and are chosen are read too. Raises LogUnavailable."""
+        ...
 
     async def fetch(self, timeout_us: int, max_records: int) -> Sequence[Fetched]:
         """What has come, at most after `timeout_us`; an item per assigned partition that has records or whose end

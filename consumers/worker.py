@@ -27,6 +27,7 @@ from consumers.ports import (
     Position,
 )
 from consumers.reading import Cut, Lens, Reading, Taken, gap
+from consumers.topics import TopicChoice
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -48,7 +49,7 @@ class Worker:
         ledger: Ledger,
         dead_letters: DeadLetters,
         definitions: DefinitionsSource,
-        topics: Collection[str],
+        topics: TopicChoice,
         clock: Callable[[], int],
         name: str,
         pace: Pace | None = None,
@@ -61,7 +62,7 @@ class Worker:
         self._ledger = ledger
         self._dead_letters = dead_letters
         self._definitions = definitions
-        self._topics = tuple(topics)
+        self._topics = topics
         self._clock = clock
         self._name = name
         self._pace = pace or Pace()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal, Self, cast
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -15,6 +18,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from consumers.topics import BadPattern, TopicChoice
 from evaluators import durations
 from service.errors import BadSettings
 
@@ -25,18 +29,62 @@ LEAST_KEPT_LEDGER = durations.HOUR  # who looks into what a count came from does
 
 DurationUs = Annotated[int, Field(ge=0)]
 Names = Annotated[tuple[str, ...], NoDecode]
+Options = Annotated[dict[str, str], NoDecode]
+
+_OPTIONS_APART: Final = re.compile(r"[,;\n]\s*(?=[\w.-]+\s*=)")
+"""A comma in a value (`range,roundrobin`) does not begin the next option."""
 
 
 class Settings(BaseSettings):
     """Settings of every part; a part reads only its own."""
 
-    model_config = SettingsConfigDict(env_prefix="UPHELD_", extra="ignore", frozen=True, validate_default=True)
+    model_config = SettingsConfigDict(
+        env_prefix="UPHELD_", extra="ignore", frozen=True, validate_default=True, env_ignore_empty=True
+    )
 
     kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port, comma separated.")
     kafka_idempotence: bool = Field(
         default=True, description="Idempotent producers: a retried send is not doubled. Not with the embedded broker."
     )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."
+    )
+    kafka_ca_file: Path | None = Field(
+        None, description="PEM file with the authorities that brokers are trusted by; otherwise the system's."
+    )
+    kafka_certificate_file: Path | None = Field(None, description="PEM file with our certificate, for mutual TLS.")
+    kafka_key_file: Path | None = Field(None, description="PEM file with its key, unless that is in the same file.")
+    kafka_key_password: SecretStr | None = Field(None, description="Password of an encrypted key.")
+    kafka_key_password_file: Path | None = Field(None, description="File with that password.")
+    kafka_check_hostname: bool = Field(
+        default=True, description="Whether a broker's certificate must be for the host name that it is reached by."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        None, description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; with SASL_PLAINTEXT and SASL_SSL."
+    )
+    kafka_sasl_username: str | None = Field(None, description="User name for SASL.")
+    kafka_sasl_password: SecretStr | None = Field(None, description="Password for SASL.")
+    kafka_sasl_password_file: Path | None = Field(
+        None, description="File with that password; read again when a connection is opened anew."
+    )
+    kafka_client_rack: str | None = Field(
+        None, description="Where this process is (Kafka's client.rack), to read from a replica nearby."
+    )
+    kafka_consumer_settings: Options = Field(
+        default_factory=dict,
+        repr=False,  # somebody may put a password here before the name is refused
+        description="Consumer settings by Kafka's names, as JSON or `fetch.max.bytes=1000000,session.timeout.ms=6000`.",
+    )
+    kafka_producer_settings: Options = Field(
+        default_factory=dict, repr=False, description="Producer settings likewise, such as `compression.type=lz4`."
+    )
     topics: Names = Field(("events",), description="Topics that carry metric events, comma separated.")
+    topics_pattern: str | None = Field(
+        None, description="Regular expression of further topics: those whose whole name matches, new ones too."
+    )
+    events_topic: str | None = Field(
+        None, description="Topic that `emit` and POST /events write to; otherwise the first of UPHELD_TOPICS."
+    )
     group: str = Field("upheld", description="Kafka consumer group of the ingest workers.")
     topic_partitions: int = Field(4, ge=1, le=1000, description="Partitions of a topic that Upheld creates itself.")
     database_url: SecretStr = Field(
@@ -80,6 +128,40 @@ class Settings(BaseSettings):
             raise ValueError(f"must be at least {durations.format(LEAST_KEPT_LEDGER)}")
         return value
 
+    @field_validator("kafka_consumer_settings", "kafka_producer_settings", mode="before")
+    @classmethod
+    def _options(cls, value: object) -> object:
+        if isinstance(value, Mapping):
+            return {str(name): _option(each) for name, each in cast("Mapping[object, object]", value).items()}
+        return _options_in(value) if isinstance(value, str) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_by_pattern(cls, values: object) -> object:
+        """Topics that nobody named are not read where a pattern says which are."""
+        if isinstance(values, dict) and cast("dict[str, object]", values).get("topics_pattern"):
+            return {"topics": (), **cast("dict[str, object]", values)}
+        return cast("object", values)
+
+    @model_validator(mode="after")
+    def _topics_chosen(self) -> Self:
+        if not self.topics and not self.topics_pattern:
+            raise ValueError("UPHELD_TOPICS names no topic, and there is no UPHELD_TOPICS_PATTERN")
+        try:
+            choice = self.topic_choice
+        except BadPattern as error:
+            raise ValueError(f"UPHELD_TOPICS_PATTERN {error}") from None
+        if self.events_topic and not choice.matches(self.events_topic):
+            raise ValueError("UPHELD_EVENTS_TOPIC is none of the topics that are read")
+        return self
+
+    @model_validator(mode="after")
+    def _secured(self) -> Self:
+        problems = list(_contradictions(self))
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
     @field_validator("topics", "metrics_windows", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
@@ -102,6 +184,16 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=file))
 
     @property
+    def topic_choice(self) -> TopicChoice:
+        """The topics that are read."""
+        return TopicChoice(self.topics, self.topics_pattern or None)
+
+    @property
+    def written_topic(self) -> str | None:
+        """Where `emit` and POST /events write to; None where nobody said."""
+        return self.events_topic or (self.topics[0] if self.topics else None)
+
+    @property
     def loopback(self) -> bool:
         """Whether the API binds to this machine only."""
         return self.host in LOOPBACK_HOSTS
@@ -118,7 +210,10 @@ def load(**flags: Any) -> Settings:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
         problems = "; ".join(
-            f"UPHELD_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()
+            f"UPHELD_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+            if item["loc"]
+            else item["msg"].removeprefix("Value error, ")
+            for item in error.errors()
         )
         raise BadSettings(problems) from None  # the original would show the values, and one is a password
 
@@ -127,10 +222,65 @@ def described() -> list[tuple[str, str, str]]:
     """(environment variable, default, what it is) of every setting, for help texts."""
     rows: list[tuple[str, str, str]] = []
     for name, field in Settings.model_fields.items():
-        default = field.default
+        default = field.get_default(call_default_factory=True, validated_data={})
+        if isinstance(default, dict):
+            default = None
         if isinstance(default, SecretStr):
             default = default.get_secret_value()
         if isinstance(default, tuple):
             default = ",".join(str(part) for part in default)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         rows.append((f"UPHELD_{name.upper()}", "" if default is None else str(default), field.description or ""))
     return rows
+
+
+def _option(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _options_in(text: str) -> dict[str, object]:
+    """Of a JSON object, or of `name=value` apart by commas, semicolons or lines."""
+    if text.lstrip().startswith("{"):
+        try:
+            found: dict[str, object] = json.loads(text)
+        except json.JSONDecodeError:
+            raise ValueError("is not a JSON object") from None
+        return {name: _option(value) for name, value in found.items()}
+    options: dict[str, object] = {}
+    for part in _OPTIONS_APART.split(text.strip(" ,;\n")):
+        name, equals, value = part.partition("=")
+        if part and not equals:
+            raise ValueError("must be a JSON object or name=value, comma separated")
+        if part:
+            options[name.strip()] = value.strip()
+    return options
+
+
+def _contradictions(settings: Settings) -> Iterator[str]:
+    """What is half given, or given in vain: somebody believes that it protects them."""
+    protocol = settings.kafka_security_protocol
+    own = [name for name in ("ca_file", "certificate_file", "key_file") if getattr(settings, f"kafka_{name}")]
+    own += [] if settings.kafka_check_hostname else ["check_hostname"]
+    login = (settings.kafka_sasl_mechanism, settings.kafka_sasl_username, settings.kafka_sasl_password)
+    if protocol in ("PLAINTEXT", "SASL_PLAINTEXT") and own:
+        names = " and ".join(f"UPHELD_KAFKA_{name.upper()}" for name in own)
+        yield f"UPHELD_KAFKA_SECURITY_PROTOCOL is {protocol}, which is not encrypted: {names} would be in vain"
+    if settings.kafka_key_file and not settings.kafka_certificate_file:
+        yield "UPHELD_KAFKA_KEY_FILE needs UPHELD_KAFKA_CERTIFICATE_FILE"
+    if (settings.kafka_key_password or settings.kafka_key_password_file) and not settings.kafka_certificate_file:
+        yield "UPHELD_KAFKA_KEY_PASSWORD needs UPHELD_KAFKA_CERTIFICATE_FILE"
+    for name in ("kafka_key_password", "kafka_sasl_password"):
+        if getattr(settings, name) and getattr(settings, f"{name}_file"):
+            yield f"give UPHELD_{name.upper()} or UPHELD_{name.upper()}_FILE, not both"
+    if protocol in ("SASL_PLAINTEXT", "SASL_SSL"):
+        yield from _half_a_login(settings)
+    elif any(login) or settings.kafka_sasl_password_file:
+        yield f"UPHELD_KAFKA_SECURITY_PROTOCOL is {protocol}: a login needs SASL_SSL or SASL_PLAINTEXT"
+
+
+def _half_a_login(settings: Settings) -> Iterator[str]:
+    if not settings.kafka_sasl_mechanism:
+        yield "UPHELD_KAFKA_SASL_MECHANISM is needed: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
+    if not settings.kafka_sasl_username:
+        yield "UPHELD_KAFKA_SASL_USERNAME is needed"
+    if not settings.kafka_sasl_password and not settings.kafka_sasl_password_file:
+        yield "UPHELD_KAFKA_SASL_PASSWORD or UPHELD_KAFKA_SASL_PASSWORD_FILE is needed"

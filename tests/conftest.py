@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from service.devstack.apache_kafka import ApacheKafka
 from service.devstack.broker import EmbeddedBroker
 from service.devstack.postgres import EmbeddedPostgres
+from tests.contracts.fortress import Fortress
 from tests.required import kafka_or_skip
 from tests.service.alerting.receiver import Receiver
 
@@ -24,6 +25,7 @@ MARKED_BY_FIXTURE = {
     "postgres_server": pytest.mark.servers,
     "broker": pytest.mark.servers,
     "kafka_server": pytest.mark.kafka,
+    "fortress": pytest.mark.kafka,
 }
 TEMPLATE = "template_upheld"
 NUMBERS = itertools.count(1)
@@ -96,6 +98,14 @@ def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKaf
     server = kafka_or_skip(lambda: ApacheKafka.start(directory=tmp_path_factory.mktemp("kafka")))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def fortress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fortress]:
+    """A real Apache Kafka with certificates, logins and rights. Skips like `kafka_server`."""
+    made = kafka_or_skip(lambda: Fortress(tmp_path_factory.mktemp("fortress")))
+    yield made
+    made.stop()
 
 
 @pytest.fixture

@@ -18,13 +18,17 @@ from aiokafka.errors import (
     KafkaError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
+    TopicAuthorizationFailedError,
 )
 from aiokafka.structs import OffsetAndMetadata
 
 from consumers.errors import LogUnavailable, PositionOutOfRange
 from consumers.kafka.breaks import Breaks
 from consumers.kafka.connection import KafkaConnection
+from consumers.kafka.denials import Denials
+from consumers.kafka.reasons import in_words, unreachable
 from consumers.ports import AssignmentListener, Fetched, Partition, Record
+from consumers.topics import TopicChoice
 
 _log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -104,17 +108,23 @@ class KafkaLog:
         self._connection = connection
         self._group = group
         self._clock = clock
-        self._settings = {**_SETTINGS, **(settings or {})}
-        self._topics: tuple[str, ...] = ()
+        self._settings = {
+            **_SETTINGS,
+            "client_rack": connection.rack,
+            **connection.consumer_options,
+            **(settings or {}),
+        }
+        self._topics = TopicChoice(())
         self._rebalances: _Rebalances | None = None
         self._breaks = Breaks()
+        self._denials = Denials(connection)
         self._consumer: Any | None = None
         self._failures = 0
         self._hint_failed = False
 
-    async def start(self, topics: Collection[str], listener: AssignmentListener) -> None:
+    async def start(self, topics: TopicChoice, listener: AssignmentListener) -> None:
         """Joins the group in the background. Raises LogUnavailable."""
-        self._topics = tuple(topics)
+        self._topics = topics
         self._rebalances = _Rebalances(self, listener, self._clock)
         await self._open()
 
@@ -123,6 +133,7 @@ class KafkaLog:
             await self._open()
         consumer, rebalances = self._opened()
         rebalances.raise_failure()
+        self._denials.look(consumer)
         held = rebalances.held
         try:
             async with asyncio.timeout(timeout_us / _SECOND_US + _FETCH_GRACE_S):
@@ -134,6 +145,9 @@ class KafkaLog:
             raise PositionOutOfRange([_ours(each) for each in beyond]) from error
         except (NoOffsetForPartitionError, IllegalStateError):
             return ()  # a partition that nobody has sought yet, or that has just been given up
+        except TopicAuthorizationFailedError as error:
+            self._denials.fetched(error)
+            return ()  # the other topics are read on
         except KafkaError as error:
             raise await self._failed(error) from error
         self._failures = 0
@@ -209,12 +223,15 @@ class KafkaLog:
             await consumer.start()
         except (KafkaError, OSError) as error:
             await consumer.stop()
-            raise LogUnavailable(f"the brokers cannot be reached: {error}") from error
+            raise LogUnavailable(await unreachable(self._connection, error)) from error
         except BaseException:
             await consumer.stop()
             raise
         self._consumer = consumer
-        consumer.subscribe(self._topics, listener=self._rebalances)
+        if self._topics.pattern is None:
+            consumer.subscribe(self._topics.names, listener=self._rebalances)
+        else:
+            consumer.subscribe(pattern=self._topics.expression, listener=self._rebalances)
 
     async def _failed(self, error: KafkaError) -> LogUnavailable:
         self._failures += 1
@@ -226,7 +243,7 @@ class KafkaLog:
             await rebalances.give_up_all()
             await self.stop()
             self._failures = 0
-        return LogUnavailable(f"fetching failed: {error!r}")
+        return LogUnavailable(f"fetching failed: {in_words(error, self._connection)}")
 
     async def _fetched(
         self,
@@ -249,6 +266,7 @@ class KafkaLog:
         if not records and not seen_anew and state.position == read_from:
             return None
         broken = self._breaks.taken(part) or (seen_anew and state.stood_still(len(records or ())))
+        self._denials.read(part.topic)
         content = KafkaRecords(records) if records else _NOTHING
         end = consumer.highwater(part) if state.asked_us is not None else None
         return Fetched(_ours(part), content, read_from, state.position, end, state.asked_us, broken and not first)

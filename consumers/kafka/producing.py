@@ -21,6 +21,7 @@ from aiokafka.errors import (
 from consumers.dead_letters import headers_of, topic_of
 from consumers.errors import LogUnavailable
 from consumers.kafka.connection import KafkaConnection
+from consumers.kafka.reasons import in_words, unreachable
 from consumers.kafka.topics import KafkaTopics
 from consumers.ports import DeadLetter
 
@@ -53,10 +54,11 @@ class _Producer:
     """
 
     def __init__(self, connection: KafkaConnection, settings: Mapping[str, Any] | None) -> None:
+        self._connection = connection
         self._settings: dict[str, Any] = {
             **_SETTINGS,
             "enable_idempotence": connection.idempotent,
-            **connection.client_settings(),
+            **connection.producer_options,
             **(settings or {}),
         }
         self._opening = asyncio.Lock()
@@ -69,11 +71,11 @@ class _Producer:
                 try:
                     self._open = await self._started()
                 except (KafkaError, OSError) as error:
-                    raise LogUnavailable(f"the brokers cannot be reached: {error}") from error
+                    raise LogUnavailable(await unreachable(self._connection, error)) from error
             return self._open
 
     async def _started(self) -> Any:
-        producer: Any = AIOKafkaProducer(**self._settings)
+        producer: Any = AIOKafkaProducer(**self._connection.client_settings(), **self._settings)
         try:
             await producer.start()
         except (KafkaError, OSError) as error:
@@ -106,6 +108,7 @@ class KafkaDeadLetters:
         # A batch that the broker refuses leaves a hole in the numbers of an idempotent producer, which then sends nothing
         # any more; and a letter may come twice.
         self._producer = _Producer(connection, {"enable_idempotence": False, **(settings or {})})
+        self._connection = connection
         self._topics = KafkaTopics(connection)
         self._ensured: set[str] = set()
 
@@ -125,7 +128,9 @@ class KafkaDeadLetters:
                     raise outcome
         except KafkaError as error:
             self._ensured.clear()  # somebody may have deleted the topic: the next try makes it anew
-            raise LogUnavailable(f"dead letters could not be sent: {error!r}") from error
+            topics = ", ".join(sorted({topic_of(letter.partition.topic) for letter in letters}))
+            words = in_words(error, self._connection, "WRITE", topics)
+            raise LogUnavailable(f"dead letters could not be sent: {words}") from error
         finally:
             notice.cancel()
 
@@ -179,6 +184,7 @@ class KafkaEventSink:
     """Event records to a topic: in batches, with a bound on what is in flight, safe when `send` returns."""
 
     def __init__(self, connection: KafkaConnection, topic: str, settings: Mapping[str, Any] | None = None) -> None:
+        self._connection = connection
         self._topic = topic
         self._producer = _Producer(connection, settings)
         self._turns = itertools.count()
@@ -203,7 +209,8 @@ class KafkaEventSink:
             await self._send(producer, self._spread(values, keys, partitions), values, keys, timestamps_ms)
         except KafkaError as error:
             await self._producer.close()  # an idempotent one that was refused a batch sends nothing any more
-            raise LogUnavailable(f"events could not be sent: {error!r}") from error
+            words = in_words(error, self._connection, "WRITE", self._topic)
+            raise LogUnavailable(f"events could not be sent: {words}") from error
 
     async def stop(self) -> None:
         await self._producer.close()

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError, for_code
 
 from consumers.errors import LogUnavailable
 from consumers.kafka.connection import KafkaConnection
+from consumers.kafka.reasons import DENIED, unreachable
 
 _REPLICATION: Final = 3
 _DONE: Final = 0
@@ -48,8 +49,18 @@ class KafkaTopics:
             answer: Any = await admin.create_topics([NewTopic(name, partitions, replication)])
             _, code, *_ = answer.topic_errors[0]
             if code not in (_DONE, _THERE_ALREADY):
-                raise LogUnavailable(f"topic {name} could not be created: {for_code(code).__name__}")
+                raise LogUnavailable(self._not_created(name, code))
             return code == _DONE
+
+    def _not_created(self, name: str, code: int) -> str:
+        """A topic that we may not know of looks as if it were not there."""
+        error = for_code(code)
+        if issubclass(error, DENIED):
+            who = self._connection.security.principal
+            return (
+                f"topic {name} is not there, or {who} may not DESCRIBE it: grant READ on it, or CREATE to have it made"
+            )
+        return f"topic {name} could not be created: {error.__name__}"
 
     @asynccontextmanager
     async def _admin(self) -> AsyncGenerator[AIOKafkaAdminClient, None]:
@@ -58,7 +69,7 @@ class KafkaTopics:
             await admin.start()
             yield admin
         except (KafkaError, OSError) as error:
-            raise LogUnavailable(f"the brokers cannot be reached: {error}") from error
+            raise LogUnavailable(await unreachable(self._connection, error)) from error
         finally:
             await admin.close()
 

@@ -23,7 +23,7 @@ from rich.table import Table
 from sqlalchemy import text
 
 from consumers.errors import LogUnavailable
-from consumers.kafka import KafkaConnection, KafkaEventSink, KafkaTopics
+from consumers.kafka import KafkaEventSink, KafkaTopics
 from evaluators.documents import load as load_documents
 from service import logs
 from service.alerting.inbox import Inbox
@@ -38,6 +38,7 @@ from service.storage.definitions import DefinitionsStore
 from service.storage.tables import metadata
 from service.telemetry import Telemetry
 from service.wiring.clock import now_us
+from service.wiring.kafka import kafka_connection
 from service.wiring.parts import DeliverPart, EvaluatePart, IngestPart, Process
 from service.wiring.serving import INBOX_PATH, ServePart
 from service.wiring.supervise import Part, on_signals, supervise
@@ -117,7 +118,9 @@ async def _tell(
     url = f"http://{settings.host}:{port}"
     begun: list[int] = []
     try:
-        await KafkaTopics(_connection(settings)).ensure(settings.topics[0], settings.topic_partitions)
+        await KafkaTopics(kafka_connection(settings, "upheld-demo")).ensure(
+            settings.topics[0], settings.topic_partitions
+        )
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[day]}"), TimeElapsedColumn())
         with Progress(*columns, console=console, transient=True) as progress:
             total = history_end - history_start
@@ -235,10 +238,6 @@ def _folder() -> Generator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _connection(settings: Settings) -> KafkaConnection:
-    return KafkaConnection(settings.kafka_bootstrap_servers, "upheld-demo", idempotent=settings.kafka_idempotence)
 
 
 def _port(host: str) -> int:

@@ -19,7 +19,7 @@ from consumers.errors import IngestError, LogUnavailable
 from consumers.formats import native
 from consumers.formats.times import EARLIEST_US, EventTimes, TimeBounds
 from consumers.formats.unusable import Unusable
-from consumers.kafka import KafkaConnection, KafkaEventSink, KafkaTopics
+from consumers.kafka import KafkaEventSink, KafkaTopics
 from consumers.matching import explain as explained
 from consumers.ports import MatchRule
 from service.errors import BadSettings, CheckFailed, DependencyAway
@@ -27,6 +27,7 @@ from service.settings import Settings
 from service.storage.database import create_engine
 from service.storage.definitions import DefinitionsStore
 from service.wiring.clock import now_us
+from service.wiring.kafka import kafka_connection
 
 STANDARD: Final = Path("-")
 CHUNK: Final = 1 << 18
@@ -66,21 +67,22 @@ class _Lines:
 
 def emit(settings: Settings, file: Path, topic: str | None) -> None:
     """Sends what can be used; raises CheckFailed if any line could not, DependencyAway without a broker."""
+    topic = topic or settings.written_topic
+    if topic is None:
+        raise BadSettings("no topic to send to: give --topic or UPHELD_EVENTS_TOPIC")
     try:
         source = sys.stdin.buffer if file == STANDARD else file.open("rb")
     except OSError as error:
         raise BadSettings(f"{file} cannot be read: {error.strerror}") from None
     with source, contextlib.suppress(KeyboardInterrupt):
-        sent, refused = asyncio.run(_emit(settings, source, topic or settings.topics[0]))
+        sent, refused = asyncio.run(_emit(settings, source, topic))
         typer.echo(f"{sent:,} event{'' if sent == 1 else 's'} sent", err=True)
         if refused:
             raise CheckFailed(f"{refused:,} line{'' if refused == 1 else 's'} not sent")
 
 
 async def _emit(settings: Settings, source: BinaryIO, topic: str) -> tuple[int, int]:
-    connection = KafkaConnection(
-        settings.kafka_bootstrap_servers, client_id="upheld-emit", idempotent=settings.kafka_idempotence
-    )
+    connection = kafka_connection(settings, "upheld-emit")
     sink = KafkaEventSink(connection, topic)
     sent = refused = 0
     try:

@@ -191,7 +191,9 @@ def status(
 @app.command(rich_help_panel="Events")
 def emit(
     file: Annotated[Path, typer.Option("--file", "-f", help="NDJSON; - is standard input.")] = Path("-"),
-    topic: Annotated[str | None, typer.Option(help="Default: the first of the topics.")] = None,
+    topic: Annotated[
+        str | None, typer.Option(help="Default: UPHELD_EVENTS_TOPIC, or the first of UPHELD_TOPICS.")
+    ] = None,
     kafka: Kafka = None,
 ) -> None:
     """Send native events (one JSON object a line) to the topic; bad lines are named and not sent."""

@@ -15,6 +15,7 @@ from service.storage import migrate
 from service.storage.database import create_engine
 from service.telemetry import Telemetry
 from service.wiring.http import HttpServer
+from service.wiring.kafka import kafka_connection
 from service.wiring.operations import operations_app
 from service.wiring.parts import DeliverPart, EvaluatePart, IngestPart, Process, database_ready
 from service.wiring.serving import ServePart
@@ -45,6 +46,7 @@ def run(settings: Settings, names: Sequence[str], *, embedded: Path | None = Non
 
 
 def _run(settings: Settings, names: Sequence[str]) -> None:
+    kafka_connection(settings, "upheld")  # what is wrong in the settings is told before anything is waited for
     migrate.require_current(settings.database_url.get_secret_value())
     asyncio.run(_supervised(settings, names))
 

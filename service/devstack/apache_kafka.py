@@ -25,7 +25,7 @@ from service.errors import DependencyAway
 POM = Path(__file__).with_name("apache_kafka.pom.xml")
 CLUSTER_ID = base64.urlsafe_b64encode(b"upheld-one-node!").decode().rstrip("=")  # Kafka wants 16 bytes
 RESOLVE_S = 300.0
-FORMAT_S = 60.0
+TOOL_S = 60.0
 START_S = 90.0
 STOP_S = 20.0
 
@@ -36,6 +36,7 @@ log4j.appender.out=org.apache.log4j.ConsoleAppender
 log4j.appender.out.layout=org.apache.log4j.PatternLayout
 log4j.appender.out.layout.ConversionPattern=%d{ISO8601} %p %c: %m%n
 """
+SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 SETTINGS = {
     "process.roles": "broker,controller",
     "controller.listener.names": "CONTROLLER",
@@ -62,6 +63,7 @@ REPLICATED = {
     "broker.session.timeout.ms": "3000",  # a node that is killed or frozen loses its leaderships within this
     "broker.heartbeat.interval.ms": "500",
     "replica.lag.time.max.ms": "5000",
+    "replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector",
 }
 
 
@@ -90,6 +92,8 @@ class Node:
     """Each node's controller port, its own among them."""
     listeners: Sequence[Listener] = ()
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    users: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """Passwords of those who log in by SCRAM."""
     _child: Child | None = None
 
     @property
@@ -99,34 +103,31 @@ class Node:
 
     def start(self) -> None:
         """Start without waiting. Raises `ApacheKafkaUnavailable` without Java or jars, `ServerDidNotStart`."""
-        java = _program("java", "a Java runtime, 11 or newer")
-        classpath = f"{jars()}{os.sep}*"
-        properties, logging = self.directory / "node.properties", self.directory / "log4j.properties"
+        properties = self.directory / "node.properties"
         properties.write_text(_properties(self._settings()))
-        logging.write_text(LOGGING)
-        command = [java, *JAVA_OPTIONS, f"-Dlog4j.configuration=file:{logging}", "-cp", classpath]
-        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+        (self.directory / "log4j.properties").write_text(LOGGING)
         if not (self.directory / "data" / "meta.properties").exists():
-            Child.start(
-                "Apache Kafka's format tool",
-                [
-                    *command,
-                    "kafka.tools.StorageTool",
-                    "format",
-                    f"--cluster-id={CLUSTER_ID}",
-                    f"--config={properties}",
-                    "--ignore-formatted",
-                ],
-                log=self.directory / "format.log",
-                directory=self.directory,
-                environment=environment,
-            ).finish(within_s=FORMAT_S)
-        self._child = Child.start(
-            "Apache Kafka",
-            [*command, "kafka.Kafka", properties],
-            log=self.directory / "server.log",
+            told = ["format", f"--cluster-id={CLUSTER_ID}", f"--config={properties}", "--ignore-formatted"]
+            for mechanism in SCRAM if self.users else ():
+                for name, password in self.users.items():
+                    told += ["--add-scram", f"{mechanism}=[name={name},password={password}]"]
+            self.run("kafka.tools.StorageTool", *told)
+        self._child = self._java("Apache Kafka", "kafka.Kafka", str(properties), log="server.log")
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Run one of Kafka's own tools, by its class, to its end. Raises as `start`, and `ServerDidNotStart`."""
+        name = program.rpartition(".")[2]
+        self._java(f"Apache Kafka's {name}", program, *arguments, log=f"{name}.log").finish(within_s=TOOL_S)
+
+    def _java(self, name: str, program: str, *arguments: str, log: str) -> Child:
+        java = _program("java", "a Java runtime, 11 or newer")
+        logging = f"-Dlog4j.configuration=file:{self.directory / 'log4j.properties'}"
+        return Child.start(
+            name,
+            [java, *JAVA_OPTIONS, logging, "-cp", f"{jars()}{os.sep}*", program, *arguments],
+            log=self.directory / log,
             directory=self.directory,
-            environment=environment,
+            environment={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
         )
 
     def wait(self, brokers: int = 1) -> None:
@@ -150,6 +151,7 @@ class Node:
             **SETTINGS,
             **(ALONE if len(self.controllers) == 1 else REPLICATED),
             "node.id": str(self.number),
+            "broker.rack": str(self.number),
             "listeners": ",".join([*binds, f"CONTROLLER://{LOOPBACK}:{self.controllers[self.number]}"]),
             "advertised.listeners": ",".join(ways),
             "listener.security.protocol.map": ",".join([*protocols, "CONTROLLER:PLAINTEXT"]),
@@ -174,16 +176,17 @@ class ApacheKafka:
         directory: Path | None = None,
         listeners: Sequence[Listener] = (),
         settings: Mapping[str, str] | None = None,
+        users: Mapping[str, str] | None = None,
     ) -> Self:
         """Start one node and wait until it answers. Data in `directory` is kept, else it goes to a temporary folder.
 
-        `settings` are the server's own, over those here. Raises `ApacheKafkaUnavailable` without Java or jars,
+        `settings` are the server's own, over those here; `users` have passwords for SCRAM. Raises `ApacheKafkaUnavailable` without Java or jars,
         `ServerDidNotStart` otherwise.
         """
         place, scratch = _place(directory)
 
         def started(chosen: int) -> Node:
-            node = Node(place, chosen, listeners=listeners, settings=settings or {})
+            node = Node(place, chosen, listeners=listeners, settings=settings or {}, users=users or {})
             try:
                 node.start()
                 node.wait()
@@ -201,7 +204,9 @@ class ApacheKafka:
 
     @classmethod
     def start_three(cls, *, directory: Path | None = None, settings: Mapping[str, str] | None = None) -> Self:
-        """Three nodes of one cluster: replication 3, two in-sync replicas at least. Raises as `start`."""
+        """Three nodes of one cluster: replication 3, two in-sync replicas at least, in racks named by the nodes' numbers.
+        Raises as `start`.
+        """
         place, scratch = _place(directory)
         ports = free_ports(6)
         controllers = dict(enumerate(ports[3:], start=1))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from consumers.topics import TopicChoice
 from evaluators import durations
 from evaluators.watermark import PartitionName
 from service.errors import DependencyAway
@@ -55,7 +56,7 @@ _log = structlog.get_logger(__name__)
 class EvaluationSettings:
     """`topics` are those that ingest reads; all of them hold the watermark. `keep_entries_us`: of the ledger."""
 
-    topics: tuple[str, ...]
+    topics: TopicChoice
     lateness_us: int
     page_max_lag_us: int
     public_url: str
@@ -209,6 +210,12 @@ class Evaluation:
             self._shards.pop(number, None)
             raise
 
+    def _topics(self, read: Read) -> Collection[str]:
+        """Those that have a name in the settings, seen or not, and those of the others that ingest has found."""
+        seen = {status.partition.topic for status in read.statuses} | {name.topic for name in read.ends}
+        choice = self._settings.topics
+        return {*choice.names, *choice.found_among(seen)}
+
     async def _tick(self, shard: Shard, read: Read) -> bool:
         """Fold, advance, commit. Returns whether the shard has more to do at once."""
         begun_us = self._clock()
@@ -220,7 +227,7 @@ class Evaluation:
         await asyncio.to_thread(shard.fold, found.of(number))
         await self._steps("folded")
         clock_us = self._clock()
-        shard.look(self._settings.topics, read.statuses, read.ends, clock_us)
+        shard.look(self._topics(read), read.statuses, read.ends, clock_us)
         self._tell_gone(shard)
         await self._loader.begin(shard)
         tick = await asyncio.to_thread(shard.advance, clock_us, self._settings.lateness_us)

@@ -32,6 +32,7 @@ from service.storage.ledger import PostgresLedger
 from service.storage.outbox import PostgresOutbox
 from service.telemetry import Telemetry
 from service.wiring.clock import now_us
+from service.wiring.kafka import kafka_connection
 from service.wiring.observing import IngestMetrics
 
 TOPIC_RETRY_S = 2.0
@@ -57,12 +58,8 @@ class Process:
         return self.settings.database_url.get_secret_value()
 
     def kafka(self) -> KafkaConnection:
-        """How every Kafka client of this process connects."""
-        return KafkaConnection(
-            self.settings.kafka_bootstrap_servers,
-            client_id=f"upheld-{self.name}",
-            idempotent=self.settings.kafka_idempotence,
-        )
+        """How every Kafka client of this process connects. Raises BadSettings."""
+        return kafka_connection(self.settings, f"upheld-{self.name}")
 
     @asynccontextmanager
     async def database(self, part: str) -> AsyncGenerator[AsyncEngine]:
@@ -127,7 +124,7 @@ class IngestPart:
                 ledger=PostgresLedger(engine),
                 dead_letters=dead_letters,
                 definitions=DefinitionsStore(engine),
-                topics=settings.topics,
+                topics=settings.topic_choice,
                 clock=now_us,
                 name=self._process.name,
                 pace=Pace(future_us=settings.future_bound),
@@ -145,7 +142,7 @@ class IngestPart:
         await worker.stop()
 
     async def _ensure_topics(self, connection: KafkaConnection) -> None:
-        """A topic that is not there yet is made, so that the first start needs no other tool."""
+        """A topic that is named and not there yet is made, so that the first start needs no other tool."""
         topics = KafkaTopics(connection)
         told = False
         while not self._stopping.is_set():
@@ -186,7 +183,7 @@ class EvaluatePart:
             self._evaluation = Evaluation(
                 database=engine,
                 settings=EvaluationSettings(
-                    topics=settings.topics,
+                    topics=settings.topic_choice,
                     lateness_us=settings.lateness,
                     page_max_lag_us=settings.page_max_lag,
                     public_url=settings.base_url,

@@ -54,8 +54,10 @@ class ServePart:
         settings = self._process.settings
         async with AsyncExitStack() as stack:
             engine = await stack.enter_async_context(self._process.database(self.name))
-            events = KafkaEventSink(self._process.kafka(), settings.topics[0])
-            stack.push_async_callback(events.stop)
+            events = None
+            if settings.written_topic is not None:
+                events = KafkaEventSink(self._process.kafka(), settings.written_topic)
+                stack.push_async_callback(events.stop)
             tokens = TokenFile(settings.tokens_file) if settings.tokens_file else None
             dependencies = ApiDependencies(
                 engine=engine,

@@ -12,6 +12,7 @@ from consumers.formats.unusable import Unusable
 from consumers.memory import MemoryBroker, MemoryDeadLetters, MemoryDefinitions, MemoryLedger, MemoryLog
 from consumers.pace import Pace
 from consumers.ports import Definitions, MatchRule, Observer, Partition, SeriesKey
+from consumers.topics import TopicChoice
 from consumers.worker import Steps, Worker
 from evaluators.agreements import LabelExclusion, RatioIndicator, ThresholdIndicator
 from evaluators.selectors import Selector
@@ -164,7 +165,7 @@ class World:
             ledger=self.ledger,
             dead_letters=self.letters,
             definitions=self.definitions,
-            topics=[TOPIC],
+            topics=TopicChoice((TOPIC,)),
             clock=self.clock,
             name=name,
             pace=self.pace,

@@ -15,6 +15,7 @@ from aiokafka.structs import TopicPartition
 from consumers.kafka import KafkaConnection, KafkaLog
 from consumers.memory import MemoryBroker
 from consumers.ports import Fetched, Log, Partition, Record
+from consumers.topics import TopicChoice
 
 WITHIN_S = 30.0
 QUICK: Mapping[str, Any] = {
@@ -203,8 +204,8 @@ class Reader:
         self.held -= set(partitions)
         self.unplaced -= set(partitions)
 
-    async def start(self, *topics: str) -> Reader:
-        await self.log.start(topics, self)
+    async def start(self, *topics: str, pattern: str | None = None) -> Reader:
+        await self.log.start(TopicChoice(topics, pattern), self)
         return self
 
     async def turn(self) -> Sequence[Fetched]:

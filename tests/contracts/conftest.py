@@ -53,10 +53,10 @@ async def join() -> AsyncIterator[Joins]:
     group = some_group()
     readers: list[Reader] = []
 
-    async def joined(cluster: Cluster, *topics: str, **fields: object) -> Reader:
+    async def joined(cluster: Cluster, *topics: str, pattern: str | None = None, **fields: object) -> Reader:
         reader = Reader(cluster.log(group), **fields)  # type: ignore[arg-type]
         readers.append(reader)
-        return await reader.start(*topics)
+        return await reader.start(*topics, pattern=pattern)
 
     joined.group = group  # type: ignore[attr-defined]
     yield joined

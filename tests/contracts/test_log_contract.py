@@ -180,3 +180,21 @@ async def test_an_offset_that_the_log_does_not_hold_is_said_so(
     reader.fetched.clear()
     await reader.log.seek(partition, 3)
     assert [each.offset for each in await reader.read(2)] == [3, 4]
+
+
+@pytest.mark.parametrize("also_named", [True, False], ids=["and by name", "only"])
+async def test_topics_are_read_by_pattern(cluster: Cluster, join: Joins, topic_name: str, *, also_named: bool) -> None:
+    """Those that are there and those that come, but no dead letters, nor a topic that only contains a match."""
+    named = f"x-{topic_name}"
+    for each in (named, f"{topic_name}-1", f"{topic_name}-1.dlq", f"a-{topic_name}-1"):
+        await cluster.create(each)
+        await cluster.append(Partition(each, 0), each.encode())
+    reader = await join(cluster, *([named] if also_named else []), pattern=f"{topic_name}-[0-9]+")
+    found = {f"{topic_name}-1", *([named] if also_named else [])}
+    assert {each.value.decode() for each in await reader.read(len(found))} == found  # type: ignore[union-attr]
+
+    await cluster.create(f"{topic_name}-22")
+    await cluster.append(Partition(f"{topic_name}-22", 0), b"later")
+
+    assert b"later" in {each.value for each in await reader.read(len(found) + 1)}
+    assert {each.topic for each in reader.held} == {*found, f"{topic_name}-22"}

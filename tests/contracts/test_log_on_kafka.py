@@ -19,6 +19,7 @@ from consumers.kafka import KafkaConnection, KafkaLog
 from consumers.kafka import log as kafka_log
 from consumers.kafka.breaks import Breaks
 from consumers.ports import Partition
+from consumers.topics import TopicChoice
 from service.devstack.broker import EmbeddedBroker
 from service.devstack.children import free_ports
 from tests.contracts.clusters import QUICK, KafkaCluster, Reader, now_us, some_group
@@ -150,7 +151,7 @@ async def test_a_broker_that_is_away_at_the_start_is_worth_a_retry(topic_name: s
     reader = Reader(log)
 
     with pytest.raises(LogUnavailable, match="cannot be reached"):
-        await log.start([topic_name], reader)
+        await log.start(TopicChoice((topic_name,)), reader)
     with pytest.raises(LogUnavailable, match="cannot be reached"):
         await log.fetch(0, 1)
     for asked in (log.bounds([Partition(topic_name, 0)]), log.seek(Partition(topic_name, 0), 0)):
@@ -174,7 +175,7 @@ async def test_an_attempt_that_is_cancelled_leaves_nothing_behind(
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
-            await log.start([topic_name], Reader(log))
+            await log.start(TopicChoice((topic_name,)), Reader(log))
 
     with pytest.raises(LogUnavailable):
         await log.seek(Partition(topic_name, 0), 0)

@@ -45,7 +45,7 @@ async def post_events(request: Request, deps: Deps, _who: Emitter) -> Accepted:
     else:
         values = checked(body, now_us, bounds)
     if deps.events is None:
-        raise away("The broker")
+        raise Problem(501, "This installation takes no events here: no UPHELD_EVENTS_TOPIC is set.", code="no-topic")
     try:
         async with asyncio.timeout(_SEND_WITHIN_S):
             await deps.events.send(values)

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.ports import Entry, Partition, PartitionStatus, SeriesKey
+from consumers.topics import TopicChoice
 from evaluators.documents import load
 from evaluators.slots import SlotCounts, concatenated
 from service.evaluation.commit import Step
@@ -173,7 +174,7 @@ class World:
         self.owner += 1
         more: dict[str, Any] = {} if steps is None else {"steps": steps}
         values: dict[str, Any] = {
-            "topics": ("events",),
+            "topics": TopicChoice(("events",)),
             "lateness_us": LATENESS_US,
             "page_max_lag_us": 3600 * S,
             "public_url": "http://upheld",
