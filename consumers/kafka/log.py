@@ -26,7 +26,7 @@ from consumers.errors import LogUnavailable, PositionOutOfRange
 from consumers.kafka.breaks import Breaks
 from consumers.kafka.connection import KafkaConnection
 from consumers.kafka.denials import Denials
-from consumers.kafka.reasons import in_words, unreachable
+from consumers.kafka.reasons import in_words, unreachable, why_not
 from consumers.ports import AssignmentListener, Fetched, Partition, Record
 from consumers.topics import TopicChoice
 
@@ -43,6 +43,10 @@ may be another."""
 _CHEAP: Final = 1_000
 """Records that are soon read again. With more, there was much to read, and standing still for longer is usual."""
 _STOOD_STILL_BUSY_US: Final = 10 * _SECOND_US
+_UNHEARD_US: Final = 30 * _SECOND_US
+"""Without an answer to any fetch. aiokafka connects again and again without a word, by what it was given once."""
+_AWAY_US: Final = 5 * _SECOND_US
+"""Between two calls of `fetch`: nobody listened (a ledger that was away, a frozen process)."""
 _REOPEN_AFTER: Final = 5  # failures in a row; aiokafka's background tasks do not come back from every error
 
 _SETTINGS: Final[Mapping[str, Any]] = {
@@ -120,6 +124,7 @@ class KafkaLog:
         self._denials = Denials(connection)
         self._consumer: Any | None = None
         self._failures = 0
+        self._heard_us = self._listened_us = 0
         self._hint_failed = False
 
     async def start(self, topics: TopicChoice, listener: AssignmentListener) -> None:
@@ -135,6 +140,8 @@ class KafkaLog:
         rebalances.raise_failure()
         self._denials.look(consumer)
         held = rebalances.held
+        if held and self._unheard_us() > _UNHEARD_US:
+            await self._find_out()
         try:
             async with asyncio.timeout(timeout_us / _SECOND_US + _FETCH_GRACE_S):
                 records = await consumer.getmany(*held, timeout_ms=timeout_us // _MILLIS, max_records=max_records)
@@ -168,6 +175,7 @@ class KafkaLog:
         state = rebalances.held.get(part)
         if state is None:
             rebalances.held[part] = _Held(offset, rebalances.since_us)
+            self._heard_us = self._clock()
         else:
             state.position = offset
 
@@ -228,21 +236,39 @@ class KafkaLog:
             await consumer.stop()
             raise
         self._consumer = consumer
+        self._heard_us = self._clock()
         if self._topics.pattern is None:
             consumer.subscribe(self._topics.names, listener=self._rebalances)
         else:
             consumer.subscribe(pattern=self._topics.expression, listener=self._rebalances)
 
+    def _unheard_us(self) -> int:
+        """How long no fetch has been answered while somebody listened."""
+        now_us = self._clock()
+        if now_us - self._listened_us > _AWAY_US:
+            self._heard_us = now_us
+        self._listened_us = now_us
+        return now_us - self._heard_us
+
+    async def _find_out(self) -> None:
+        """No answer for long: say why, or, where a new client would get one, open a new client."""
+        self._heard_us = self._clock()
+        reason = await why_not(self._connection)
+        if reason is None:
+            await self._reopen("no answer, though the brokers let us in")
+        raise LogUnavailable(f"the brokers do not answer: {reason or 'the consumer is opened anew'}")
+
+    async def _reopen(self, why: str) -> None:
+        _log.warning("The consumer does not recover and is opened anew.", action="consumer_reopened", error=why)
+        _, rebalances = self._opened()
+        await rebalances.give_up_all()
+        await self.stop()
+        self._failures = 0
+
     async def _failed(self, error: KafkaError) -> LogUnavailable:
         self._failures += 1
         if self._failures >= _REOPEN_AFTER:
-            _log.warning(
-                "The consumer does not recover and is opened anew.", action="consumer_reopened", error=repr(error)
-            )
-            _, rebalances = self._opened()
-            await rebalances.give_up_all()
-            await self.stop()
-            self._failures = 0
+            await self._reopen(repr(error))
         return LogUnavailable(f"fetching failed: {in_words(error, self._connection)}")
 
     async def _fetched(
@@ -261,6 +287,7 @@ class KafkaLog:
         answered_ms = consumer.last_poll_timestamp(part)
         seen_anew = answered_ms is not None and answered_ms * _MILLIS > state.answered_us
         if answered_ms is not None and seen_anew:
+            self._heard_us = self._clock()
             # A fetch is sent only after the one before it was answered: that answer's arrival is a bound from below.
             state.asked_us, state.answered_us = state.answered_us, answered_ms * _MILLIS
         if not records and not seen_anew and state.position == read_from:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,10 +21,12 @@ from consumers.kafka import log as kafka_log
 from consumers.kafka.breaks import Breaks
 from consumers.ports import Partition
 from consumers.topics import TopicChoice
+from service.devstack.apache_kafka import ApacheKafka
 from service.devstack.broker import EmbeddedBroker
 from service.devstack.children import free_ports
-from tests.contracts.clusters import QUICK, KafkaCluster, Reader, now_us, some_group
+from tests.contracts.clusters import QUICK, Admin, KafkaCluster, Reader, now_us, some_group
 from tests.contracts.conftest import Joins
+from tests.required import kafka_or_skip
 
 
 async def transaction(producer: AIOKafkaProducer, topic: str, *values: bytes, commit: bool) -> None:
@@ -238,6 +241,33 @@ async def test_a_consumer_that_does_not_recover_is_opened_anew(
     assert reader.log._consumer is not broken  # type: ignore[attr-defined]
 
 
+async def test_a_consumer_that_hears_nothing_says_why_or_is_opened_anew(
+    kafka: KafkaCluster, join: Joins, topic_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client library tries for ever with what it was given: with a password that has been changed, for one."""
+    monkeypatch.setattr(kafka_log, "_UNHEARD_US", 500_000)
+    await kafka.create(topic_name)
+    await kafka.append(Partition(topic_name, 0), b"one")
+    reader = await join(kafka, topic_name)
+    await reader.read(1)
+    log: Any = reader.log
+    deaf: Any = log._consumer
+    monkeypatch.setattr(deaf, "last_poll_timestamp", lambda _: 0)
+
+    log._connection = KafkaConnection("127.0.0.1:1")
+    with pytest.raises(LogUnavailable, match=r"do not answer: 127\.0\.0\.1:1 cannot be reached: nobody"):
+        await reader.until(lambda: False, "the reason")
+    assert log._consumer is deaf
+    log._connection = kafka.connection
+    with pytest.raises(LogUnavailable, match="opened anew"):
+        await reader.until(lambda: False, "another consumer")
+
+    assert reader.held == set()
+    reader.fetched.clear()
+    assert [each.value for each in await reader.read(1)] == [b"one"]
+    assert log._consumer is not deaf
+
+
 async def test_positions_of_partitions_that_are_not_ours_are_not_told(
     kafka: KafkaCluster, join: Joins, topic_name: str
 ) -> None:
@@ -383,3 +413,34 @@ async def test_a_partition_given_up_while_it_was_fetched_is_left_out(
         await kafka.append(Partition(topic_name, 0), b"two")
         for _ in range(3):
             assert await reader.log.fetch(50_000, 10) == []
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+async def test_a_consumer_reads_from_the_replica_in_its_rack(topic_name: str, tmp_path: Path) -> None:
+    """As `client.rack` says, wherever the leader is."""
+    cluster = kafka_or_skip(lambda: ApacheKafka.start_three(directory=tmp_path))
+    try:
+        await KafkaCluster(cluster.bootstrap).create(topic_name, replication=3)
+        await KafkaCluster(cluster.bootstrap).append(Partition(topic_name, 0), b"one")
+        async with Admin(cluster.bootstrap) as admin:
+            [described] = await admin.describe_topics([topic_name])
+        leader: int = described["partitions"][0]["leader"]
+        other = next(node.number for node in cluster.nodes if node.number != leader)
+        log = KafkaLog(KafkaConnection(cluster.bootstrap, rack=str(other)), some_group(), now_us, QUICK)
+        reader = await Reader(log).start(topic_name)
+        asked: list[int] = []
+        client: Any = log._consumer._client  # type: ignore[union-attr]
+        send = client.send
+
+        async def noted(node: int, request: Any, **how: Any) -> Any:
+            if isinstance(request, FetchRequest):
+                asked.append(node)
+            return await send(node, request, **how)
+
+        client.send = noted
+        assert [each.value for each in await reader.read(1)] == [b"one"]
+        await reader.until(lambda: asked[-3:] == [other] * 3, "fetches from the rack")
+        await log.stop()
+    finally:
+        cluster.stop()
