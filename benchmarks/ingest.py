@@ -46,7 +46,7 @@ from service.storage.definitions import DefinitionsStore
 from service.storage.ledger import PostgresLedger
 from service.storage.standings import StandingsStore
 from service.telemetry import Telemetry
-from service.wiring.parts import settle_memory
+from service.wiring.ingesting import settle_memory
 
 S = 1_000_000
 PARTITIONS, SERVICES, ROUTES = 4, 10, 20

@@ -38,8 +38,11 @@ from service.storage.definitions import DefinitionsStore
 from service.storage.tables import metadata
 from service.telemetry import Telemetry
 from service.wiring.clock import now_us
+from service.wiring.delivering import DeliverPart
+from service.wiring.evaluating import EvaluatePart
+from service.wiring.ingesting import IngestPart
 from service.wiring.kafka import kafka_connection
-from service.wiring.parts import DeliverPart, EvaluatePart, IngestPart, Process
+from service.wiring.process import Process
 from service.wiring.serving import INBOX_PATH, ServePart
 from service.wiring.supervise import Part, on_signals, supervise
 

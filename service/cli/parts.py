@@ -8,8 +8,6 @@ from pathlib import Path
 
 import structlog
 
-from service.cli import documents
-from service.devstack.installation import Embedded
 from service.settings import Settings
 from service.storage import migrate
 from service.storage.database import create_engine
@@ -17,12 +15,10 @@ from service.telemetry import Telemetry
 from service.wiring.http import HttpServer
 from service.wiring.kafka import kafka_connection
 from service.wiring.operations import operations_app
-from service.wiring.parts import DeliverPart, EvaluatePart, IngestPart, Process, database_ready
-from service.wiring.serving import ServePart
+from service.wiring.process import Process, database_ready
 from service.wiring.supervise import Part, on_signals, supervise
 
 ALL = ("ingest", "evaluate", "deliver", "serve")
-_MAKERS = {"ingest": IngestPart, "evaluate": EvaluatePart, "deliver": DeliverPart, "serve": ServePart}
 
 _log = structlog.get_logger(__name__)
 
@@ -32,6 +28,8 @@ def run(settings: Settings, names: Sequence[str], *, embedded: Path | None = Non
     if embedded is None:
         _run(settings, names)
         return
+    from service.devstack.installation import Embedded
+
     with Embedded.start(embedded) as servers:
         ours = servers.settings(settings)
         migrate.upgrade(ours.database_url.get_secret_value(), slot_us=ours.slot, shards=ours.shards)
@@ -55,11 +53,13 @@ async def _supervised(settings: Settings, names: Sequence[str]) -> None:
     stopping = asyncio.Event()
     with on_signals(stopping.set):
         if settings.agreements and "evaluate" in names:
+            from service.cli import documents
+
             loaded = documents.checked([settings.agreements], alone=False)
             for line in await documents.applied(settings, loaded, None, "agreements folder"):
                 _log.info("Document applied.", action="document_applied", document=line)
         process = Process(settings, Telemetry())
-        parts: list[Part] = [_MAKERS[name](process) for name in names]
+        parts: list[Part] = [_part(name, process) for name in names]
         engine = create_engine(process.database_url, application_name="upheld readiness", pool_size=1)
 
         async def database() -> str | None:
@@ -72,3 +72,22 @@ async def _supervised(settings: Settings, names: Sequence[str]) -> None:
         finally:
             await engine.dispose()
         _log.info("Stopped.", action="stopped", parts=list(names))
+
+
+def _part(name: str, process: Process) -> Part:
+    """Imports what this part needs, and nothing of the others: a process that takes over must be there at once."""
+    if name == "ingest":
+        from service.wiring.ingesting import IngestPart
+
+        return IngestPart(process)
+    if name == "evaluate":
+        from service.wiring.evaluating import EvaluatePart
+
+        return EvaluatePart(process)
+    if name == "deliver":
+        from service.wiring.delivering import DeliverPart
+
+        return DeliverPart(process)
+    from service.wiring.serving import ServePart
+
+    return ServePart(process)

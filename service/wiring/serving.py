@@ -20,7 +20,7 @@ from service.web.adapter import StoredAcknowledger, StoredPageData
 from service.web.ports import Pages
 from service.wiring.clock import now_us
 from service.wiring.http import HttpServer
-from service.wiring.parts import Process
+from service.wiring.process import Process
 from service.wiring.receiving import receiver
 
 INBOX_PATH = "/inbox/hook"
