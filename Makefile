@@ -10,7 +10,7 @@ TOGETHER := --jobs=4 --keep-going $(if $(filter output-sync,$(.FEATURES)),--outp
 ARGS ?=
 MINUTES ?= 20
 # Tests that start servers mostly wait: more of them than cores. A cluster of one name is started by one worker only.
-WORKERS ?= 4
+WORKERS ?= 3
 SIDE_BY_SIDE := --numprocesses=$(WORKERS) --dist=loadgroup
 
 # Its Node comes from a wheel; nothing is looked up or fetched when it runs.
