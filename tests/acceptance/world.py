@@ -59,14 +59,12 @@ class World:
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
     unset: set[str] = field(default_factory=set)
-    measured: bool = True
-    """Whether coverage is measured in the parts: it costs them half of their speed."""
     port: int = field(default_factory=free_port)
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def environment(self) -> dict[str, str]:
-        away = ("UPHELD_",) if self.measured else ("UPHELD_", "COVERAGE_PROCESS_")
+        away = ("UPHELD_", "COVERAGE_PROCESS_")  # measured, parts would need twice their time, to start above all
         clean = {name: value for name, value in os.environ.items() if not name.startswith(away)}
         ours = {
             **clean,

@@ -68,7 +68,6 @@ class Scene:
                 world.stop()
 
     def __post_init__(self) -> None:
-        self.world.measured = self.twin.measured = False
         self.parts: Sequence[list[dict[str, Any]]] = stream.story(self.events)
         self.world.settings |= {"HOOK_SECRET": SECRET, "UPHELD_PAGE_MAX_LAG": "6h"}
         self.twin.settings |= {"HOOK_SECRET": SECRET, "UPHELD_GROUP": "twin", "UPHELD_PAGE_MAX_LAG": "6h"}
