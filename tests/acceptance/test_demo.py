@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import signal
 import subprocess
@@ -16,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.world import UPHELD, eventually
+from tests.acceptance.world import UPHELD, eventually, outside
 from tests.service.devstack.killing import gone
 
 START_S, PLAY_S = 60.0, 90.0
@@ -29,7 +28,7 @@ class Demo:
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.log = folder / "demo.log"
         with self.log.open("wb") as log:
-            environment = {**os.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
+            environment = {**outside(), "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
             command = [UPHELD, "demo", "--days", "2", "--port", "0", *arguments]
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 

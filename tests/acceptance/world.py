@@ -36,6 +36,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def outside() -> dict[str, str]:
+    """The environment of a command. No coverage is measured there: it would take twice its time, to start above all."""
+    ours = ("UPHELD_", "COVERAGE_PROCESS_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
 async def eventually(look: Callable[[], Awaitable[T | None]], within_s: float, what: str) -> T:
     """The first value that is not None (or False) that `look` gives; fails loudly after the deadline."""
     deadline = time.monotonic() + within_s
@@ -64,10 +70,8 @@ class World:
 
     @property
     def environment(self) -> dict[str, str]:
-        away = ("UPHELD_", "COVERAGE_PROCESS_")  # measured, parts would need twice their time, to start above all
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(away)}
         ours = {
-            **clean,
+            **outside(),
             "UPHELD_DATABASE_URL": self.database_url,
             "UPHELD_KAFKA_BOOTSTRAP_SERVERS": self.kafka,
             "UPHELD_TOPICS": self.topic,
