@@ -38,10 +38,10 @@ _FETCH_GRACE_S: Final = 1.0  # a rebalance makes aiokafka wait without a bound o
 _BOUNDS_S: Final = 10.0
 _HINT_S: Final = 1.0
 _STOOD_STILL_US: Final = _SECOND_US
-"""Between two answers: a consumer that waits has one every `fetch_max_wait_ms`. Whoever was frozen reads on in a log that
-may be another."""
-_CHEAP: Final = 1_000
-"""Records that are soon read again. With more, there was much to read, and standing still for longer is usual."""
+"""Between two answers, and at least for twice `fetch_max_wait_ms`, within which a consumer that waits has one. Whoever was
+frozen reads on in a log that may be another."""
+_CHEAP: Final = (1_000, 1 << 20)
+"""Records and bytes that are soon read again. With more, there was much to read, and standing still for longer is usual."""
 _STOOD_STILL_BUSY_US: Final = 10 * _SECOND_US
 _UNHEARD_US: Final = 30 * _SECOND_US
 """Without an answer to any fetch. aiokafka connects again and again without a word, by what it was given once."""
@@ -90,10 +90,13 @@ class _Held:
     answered_us: int
     asked_us: int | None = None
 
-    def stood_still(self, records: int) -> bool:
-        """For longer before the newest answer, which brought so many records, than fetching usually takes."""
-        limit_us = _STOOD_STILL_US if records < _CHEAP else _STOOD_STILL_BUSY_US
-        return self.asked_us is not None and self.answered_us - self.asked_us > limit_us
+    def stood_still(self, values: Sequence[bytes | None], wait_us: int) -> bool:
+        """For longer before the newest answer, which brought these values, than fetching takes with waits of `wait_us`."""
+        if self.asked_us is None or self.answered_us - self.asked_us <= max(_STOOD_STILL_US, 2 * wait_us):
+            return False
+        records, size = _CHEAP
+        cheap = len(values) < records and sum(len(value or b"") for value in values) < size
+        return cheap or self.answered_us - self.asked_us > _STOOD_STILL_BUSY_US
 
 
 _NOTHING: Final = KafkaRecords(())
@@ -112,7 +115,7 @@ class KafkaLog:
         self._connection = connection
         self._group = group
         self._clock = clock
-        self._settings = {
+        self._settings: dict[str, Any] = {
             **_SETTINGS,
             "client_rack": connection.rack,
             **connection.consumer_options,
@@ -292,9 +295,10 @@ class KafkaLog:
             state.asked_us, state.answered_us = state.answered_us, answered_ms * _MILLIS
         if not records and not seen_anew and state.position == read_from:
             return None
-        broken = self._breaks.taken(part) or (seen_anew and state.stood_still(len(records or ())))
-        self._denials.read(part.topic)
         content = KafkaRecords(records) if records else _NOTHING
+        wait_us = self._settings["fetch_max_wait_ms"] * _MILLIS
+        broken = self._breaks.taken(part) or (seen_anew and state.stood_still(content.values, wait_us))
+        self._denials.read(part.topic)
         end = consumer.highwater(part) if state.asked_us is not None else None
         return Fetched(_ours(part), content, read_from, state.position, end, state.asked_us, broken and not first)
 

@@ -326,14 +326,25 @@ async def test_an_answer_after_an_error_says_that_the_chain_broke(
     assert [each.after_break for each in reader.fetched[:2]] == [True, False]
 
 
-@pytest.mark.parametrize(("still_s", "records", "broken"), [(2, 1, True), (2, 2_000, False), (12, 2_000, True)])
+@pytest.mark.parametrize(
+    ("still_s", "records", "wait_ms", "broken"),
+    [
+        (2, [b"more"], 50, True),
+        (2, [b"more"] * 2_000, 50, False),
+        (2, [b"much" * 150_000], 50, False),
+        (12, [b"more"] * 2_000, 50, True),
+        (2, [b"more"], 2_000, False),
+    ],
+    ids=["little", "many", "large", "many after long", "waits are long"],
+)
 async def test_an_answer_after_standing_still_says_that_the_chain_may_have_broken(
     kafka: KafkaCluster,
     join: Joins,
     topic_name: str,
     monkeypatch: pytest.MonkeyPatch,
     still_s: int,
-    records: int,
+    records: list[bytes],
+    wait_ms: int,
     *,
     broken: bool,
 ) -> None:
@@ -344,11 +355,14 @@ async def test_an_answer_after_standing_still_says_that_the_chain_may_have_broke
     reader = await join(kafka, topic_name, most=5_000)
     await reader.read(1)
     await reader.until(lambda: reader.fetched[-1].asked_at_us is not None, "an answer with a bound")
-    consumer: Any = reader.log._consumer  # type: ignore[attr-defined]
+    monkeypatch.setattr(kafka_log, "_CHEAP", (1_000, 500_000))
+    log: Any = reader.log
+    log._settings["fetch_max_wait_ms"] = wait_ms
+    consumer: Any = log._consumer
     answered_ms = consumer.last_poll_timestamp
     monkeypatch.setattr(consumer, "last_poll_timestamp", lambda part: answered_ms(part) + still_s * 1_000)
     reader.fetched.clear()
-    await kafka.append(partition, *[b"more"] * records)
+    await kafka.append(partition, *records)
 
     await reader.until(lambda: any(each.records.values for each in reader.fetched), "records")
 

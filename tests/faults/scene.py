@@ -8,10 +8,13 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import asyncpg
 
 from service.storage.database import connect
 from tests.acceptance.test_page import DOCUMENTS, SECRET
@@ -24,6 +27,13 @@ SINCE = "2026-01-01T00:00:00Z"
 PARTS = ("ingest", "evaluate", "deliver", "serve")
 EVENTS = 6_000
 SETTLED_S = 90.0
+OVER_S = 240.0  # an incident lasts for two minutes after its last failure
+STATE = (
+    "SELECT topic, partition, count(*) AS entries, sum(records) AS records, max(next_offset) AS next FROM ledger GROUP BY 1, 2",
+    "SELECT id, owner, evaluated_until_us, watermark_us, ticked_at, tick_seq FROM shards",
+    "SELECT id, state, announced, owed FROM incidents",
+    "SELECT id, type, state, attempts, claimed_by, claimed_until, last_error FROM outbox",
+)
 
 
 @dataclass
@@ -64,6 +74,8 @@ class Scene:
         try:
             yield made
         finally:
+            with ThreadPoolExecutor(1) as pool:
+                print(pool.submit(asyncio.run, made.state()).result())
             for world in worlds:
                 world.stop()
 
@@ -113,6 +125,14 @@ class Scene:
             for part in self.parts[first : first + 1 if after is None else after]:
                 await sender.send(part)
 
+    async def trouble(self) -> None:
+        """Failures of right now: an outage that is not over when it is told of. One that is, pages nobody, and how soon
+        the story is told depends on the machine.
+        """
+        now = time.time()
+        async with self.sender() as sender:
+            await sender.send([stream.event(now - 5 + n / 100, bad=True) for n in range(500)])
+
     @property
     def bad(self) -> int:
         return sum(event["labels"]["status"] == 503 for part in self.parts for event in part)
@@ -152,9 +172,19 @@ class Scene:
             found = await oracle.incidents(self.twin)
             return found if found and all(one["state"] == "resolved" for one in found) else None
 
-        found = await eventually(over, 60, "the twin's incident is over")
+        found = await eventually(over, OVER_S, "the twin's incident is over")
         self.twin.stop()
         return found
+
+    async def state(self) -> str:
+        """What the database holds, shown where a test failed."""
+        lines: list[str] = []
+        with contextlib.suppress(OSError, asyncpg.PostgresError):
+            connection = await connect(self.world.database_url)
+            for query in STATE:
+                lines += [str(dict(row)) for row in await connection.fetch(query)]
+            await connection.close()
+        return "\n".join([*lines, f"{len(self.receiver.requests)} pages received"])
 
     def pages_are_sound(self) -> None:
         """A repeat has the key and the body of the first."""

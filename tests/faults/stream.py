@@ -19,14 +19,12 @@ BATCH = 50
 def story(events: int, *, ends: float | None = None) -> list[list[dict[str, Any]]]:
     """Events in `PARTS` parts by time; they end now, whole seconds. A third of those in parts 4 and 5 are bad."""
     begun = int(time.time() if ends is None else ends) - SPAN_S
-    made = [
-        _event(begun + n * SPAN_S / events, bad=4 <= n * PARTS // events <= 5 and n % 3 == 0) for n in range(events)
-    ]
+    made = [event(begun + n * SPAN_S / events, bad=4 <= n * PARTS // events <= 5 and n % 3 == 0) for n in range(events)]
     size = events // PARTS
     return [made[n * size : (n + 1) * size if n < PARTS - 1 else events] for n in range(PARTS)]
 
 
-def _event(at: float, *, bad: bool) -> dict[str, Any]:
+def event(at: float, *, bad: bool) -> dict[str, Any]:
     status = 503 if bad else 200
     return {"time": round(at, 3), "metric": "requests", "service": "checkout", "labels": {"status": status}}
 

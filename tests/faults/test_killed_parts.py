@@ -11,12 +11,11 @@ from tests.acceptance.world import eventually
 from tests.faults.scene import Scene
 from tests.service.alerting.receiver import answer
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(540)]
 
 BEFORE = "SELECT revision FROM installation FOR UPDATE"
 WITHIN = "LOCK TABLE ledger IN ACCESS EXCLUSIVE MODE"
 TICK_STEPS = ("outbox", "incidents", "slot_pages")
-"""From the last of a tick to the first: an outage whose end is told in the same tick as its beginning pages nobody."""
 
 
 async def entries(scene: Scene) -> int:
@@ -59,7 +58,9 @@ async def test_evaluate_killed_in_the_middle_of_its_transaction(scene: Scene) ->
     for part, table in enumerate(TICK_STEPS, start=4):
         async with scene.locked(f"LOCK TABLE {table} IN EXCLUSIVE MODE"):
             await scene.send(part)
-            await scene.waits_for_lock("evaluate")
+            if table == "outbox":
+                await scene.trouble()
+            await scene.waits_for_lock("evaluate", 60)
             scene.kill("evaluate")
         scene.start("evaluate")
     await scene.send(7, 10)
@@ -71,16 +72,17 @@ async def test_deliver_and_serve_killed_while_a_page_is_under_way(scene: Scene) 
     scene.receiver.answers[:] = [None, answer(200)]
     await scene.open()
     await scene.send(0, 7)
+    await scene.trouble()
 
     async def asked(times: int) -> bool:
         return len(scene.receiver.requests) >= times
 
-    await eventually(lambda: asked(1), 60, "a page")
+    await eventually(lambda: asked(1), 90, "a page")
     scene.kill("deliver")
     scene.kill("serve")
     scene.start("deliver")
     scene.start("serve")
-    await eventually(lambda: asked(2), 60, "the page again")
+    await eventually(lambda: asked(2), 90, "the page again")
     first, again = scene.receiver.requests[:2]
     assert (again.headers["webhook-id"], again.body) == (first.headers["webhook-id"], first.body)
     await scene.send(7, 10)
