@@ -180,8 +180,8 @@ class ApacheKafka:
     ) -> Self:
         """Start one node and wait until it answers. Data in `directory` is kept, else it goes to a temporary folder.
 
-        `settings` are the server's own, over those here; `users` have passwords for SCRAM. Raises `ApacheKafkaUnavailable` without Java or jars,
-        `ServerDidNotStart` otherwise.
+        `settings` are the server's own, over those here; `users` have passwords for SCRAM. Raises
+        `ApacheKafkaUnavailable` without Java or jars, `ServerDidNotStart` otherwise.
         """
         place, scratch = _place(directory)
 

@@ -212,8 +212,10 @@ class Evaluation:
 
     def _topics(self, read: Read) -> Collection[str]:
         """Those that have a name in the settings, seen or not, and those of the others that ingest has found."""
-        seen = {status.partition.topic for status in read.statuses} | {name.topic for name in read.ends}
         choice = self._settings.topics
+        if choice.pattern is None:
+            return choice.names  # asked for every shard at every tick
+        seen = {status.partition.topic for status in read.statuses} | {name.topic for name in read.ends}
         return {*choice.names, *choice.found_among(seen)}
 
     async def _tick(self, shard: Shard, read: Read) -> bool:

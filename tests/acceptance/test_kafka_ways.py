@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.test_page import DOCUMENTS, event
+from tests.acceptance.test_page import DOCUMENTS, SECRET, event
 from tests.acceptance.world import World, eventually
 from tests.contracts.clusters import KafkaCluster, now_us
 from tests.contracts.fortress import GRANTED, PASSWORD, USER, Fortress
@@ -32,7 +32,7 @@ def secured(database_url: str, fortress: Fortress, topic_name: str, tmp_path: Pa
     (tmp_path / "password").write_text(PASSWORD + "\n")
     world = World(database_url, fortress.address("login"), f"{prefix}-one", tmp_path, unset={"UPHELD_TOPICS"})
     world.settings |= {
-        "HOOK_SECRET": "whsec_dXBoZWxkLWFjY2VwdGFuY2U=",
+        "HOOK_SECRET": SECRET,
         "UPHELD_TOPICS_PATTERN": f"{prefix}-.*",
         "UPHELD_EVENTS_TOPIC": world.topic,
         "UPHELD_GROUP": prefix,
