@@ -68,6 +68,15 @@ async def pages(world: World, receiver: Receiver, at_least: int) -> list[str]:
     return [each.headers["webhook-id"] for each in receiver.requests if b"incident.opened" in each.body]
 
 
+async def some_read(world: World) -> None:
+    """Waits until offsets are kept: a part of the traffic is counted."""
+
+    async def look() -> bool:
+        return bool(await rows(world, "SELECT 1 FROM partition_offsets WHERE next_offset > 0 LIMIT 1"))
+
+    await eventually(look, 60, "kept offsets")
+
+
 async def come_up(world: World, part: str) -> None:
     """Waits until the newest process of a part says that it serves its probes."""
     log = max(world.folder.glob(f"{part}-*.log"), key=lambda path: int(path.stem.rpartition("-")[2]))
@@ -92,6 +101,7 @@ async def test_a_restored_older_database_goes_on_at_its_own_offsets_and_ends_wit
     dump = tmp_path / "upheld.dump"
     async with pouring(world, services=SERVICES, a_second=800) as traffic:
         await holding(world, running[1], 4)
+        await some_read(world)
         await postgres("pg_dump", world.database_url, "--format=custom", f"--file={dump}")
         traffic.failing = True
         before = await pages(world, receiver, SERVICES)

@@ -96,8 +96,10 @@ async def test_a_broker_that_is_away_is_503(start: Callable[..., Any], failure: 
 
 
 async def test_without_a_way_to_the_topic_events_are_refused(client: httpx.AsyncClient) -> None:
-    """503: they would be lost."""
-    assert (await client.post("/api/v1/events", json=EVENT)).status_code == 503
+    """501, with the setting that is missing: a retry would not help, and they would be lost."""
+    answer = await client.post("/api/v1/events", json=EVENT)
+    assert answer.status_code == 501
+    assert "UPHELD_EVENTS_TOPIC" in answer.json()["detail"]
 
 
 async def test_the_documented_event_is_one(start: Callable[..., Any]) -> None:
