@@ -27,6 +27,7 @@ from consumers.ports import (
     Position,
 )
 from consumers.reading import Cut, Lens, Reading, Taken, gap
+from consumers.reports import Reports, cut_off
 from consumers.topics import TopicChoice
 
 _log: Final = structlog.stdlib.get_logger(__name__)
@@ -64,9 +65,8 @@ class Worker:
         self._definitions = definitions
         self._topics = topics
         self._clock = clock
-        self._name = name
         self._pace = pace or Pace()
-        self._observer = observer
+        self._reports = Reports(ledger, observer, name)
         self._steps = steps
         self._warmed = warmed
         self._jitter = jitter
@@ -76,8 +76,6 @@ class Worker:
         self._lens: Lens | None = None
         self._stale = True
         self._commit: asyncio.Task[frozenset[Partition]] | None = None
-        self._report: asyncio.Task[None] | None = None
-        self._reported_us = 0
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
         self._running = False
@@ -153,7 +151,7 @@ class Worker:
             await self._recognise()
         await self._place()
         await self._flush_if_due()
-        await self._report_if_due()
+        self._report_if_due()
         await self._take(await self._fetch())
 
     async def _load(self) -> None:
@@ -273,7 +271,7 @@ class Worker:
         kept = [cut for cut in cuts if cut.entry.partition not in lost]
         for cut in kept:
             cut.reading.committed = cut.entry.next_offset
-        self._observe(kept, self._clock() - begun_us)
+        self._reports.committed(kept, self._clock() - begun_us)
         for partition in lost:
             _log.warning(
                 "Another worker has moved this partition's offset; its work here is thrown away.",
@@ -324,8 +322,7 @@ class Worker:
         for reading in leaving:
             if self._readings.get(reading.partition) is reading:
                 del self._readings[reading.partition]
-                if self._observer:
-                    self._observer.released(reading.partition)
+                self._reports.released(reading.partition)
 
     # --------------------------------------------------------------------------------- a log that is not as we left it
 
@@ -373,8 +370,7 @@ class Worker:
         )
         await self._ledger.begin_epoch(reading.partition, reading.epoch + 1, first)
         reading.forget()
-        if self._observer:
-            self._observer.epoch_begun(reading.partition)
+        self._reports.epoch_begun(reading.partition)
 
     async def _skip_gap(self, reading: Reading, first: int) -> None:
         _log.error(
@@ -390,49 +386,7 @@ class Worker:
         if reading.partition in await self._ledger.commit([entry], self._revision):
             return  # whoever has it now finds the same
         reading.skipped()
-        if self._observer:
-            self._observer.gap(reading.partition, first - entry.read_from)
-
-    # ------------------------------------------------------------------------------------------------- what is told
-
-    async def _report_if_due(self) -> None:
-        if self._report is not None and self._report.done():
-            report, self._report = self._report, None
-            try:
-                report.result()
-            except LedgerUnavailable as error:
-                self._ledger_away.failed(error)
-        now_us = self._clock()
-        if self._report is None and now_us - self._reported_us >= self._pace.report_every_us:
-            self._reported_us = now_us
-            placed = [each for each in self._readings.values() if each.placed]
-            for each in placed:
-                if self._observer:
-                    self._observer.partition(each.partition, each.lag, each.watermark_us)
-            if placed:
-                self._report = asyncio.create_task(
-                    self._ledger.report([each.status(now_us, self._name) for each in placed])
-                )
-
-    def _observe(self, cuts: Sequence[Cut], duration_us: int) -> None:
-        if self._observer is None:
-            return
-        self._observer.committed(duration_us, len(cuts))
-        for cut in cuts:
-            topic, tally = cut.entry.partition.topic, cut.tally
-            dead = len(tally.letters)
-            counted = tally.records - tally.unmatched - tally.skipped - dead
-            results: Mapping[str, int] = {
-                "counted": counted,
-                "unmatched": tally.unmatched,
-                "skipped": tally.skipped,
-                "dead": dead,
-            }
-            for result, count in results.items():
-                if count:
-                    self._observer.records(topic, result, count)
-            for letter in tally.letters:
-                self._observer.dead_letters(letter.code, 1)
+        self._reports.gap(reading.partition, first - entry.read_from)
 
     # ------------------------------------------------------------------------------------------------------- waiting
 
@@ -442,17 +396,22 @@ class Worker:
             async with asyncio.timeout(away.retry_us(self._jitter()) / SECOND_US):
                 await self._stopping.wait()
 
+    def _report_if_due(self) -> None:
+        now_us = self._clock()
+        try:
+            if self._reports.free() and now_us - self._reports.last_us >= self._pace.report_every_us:
+                self._reports.begin([each for each in self._readings.values() if each.placed], now_us)
+        except LedgerUnavailable as error:
+            self._ledger_away.failed(error)
+
     async def _step(self, step: Step) -> None:
         if self._steps is not None:
             await self._steps(step)
 
     async def _end(self) -> None:
-        for task in (self._commit, self._report):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait((task,))
-                if not task.cancelled():
-                    task.exception()  # seen: what ended the loop is raised already
+        if self._commit is not None:
+            await cut_off(self._commit)
+        await self._reports.stop()
         await self._log.stop()
         self._stopped.set()
 

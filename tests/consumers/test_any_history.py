@@ -165,7 +165,7 @@ class Crew:
 
     def bury(self, worker: Worker, log: MemoryLog) -> None:
         self.world.broker.leave(log)
-        for task in (worker._commit, worker._report):  # pyright: ignore[reportPrivateUsage]
+        for task in (worker._commit, worker._reports._task):  # pyright: ignore[reportPrivateUsage]
             if task is not None:
                 task.cancel()
 

@@ -228,7 +228,7 @@ async def test_a_report_under_way_at_the_end_is_let_go() -> None:
     worker, _ = world.worker(steps=ticking(world))
     running = asyncio.create_task(worker.run())
     async with asyncio.timeout(10):
-        while worker._report is None:
+        while worker._reports._task is None:
             await asyncio.sleep(0)
 
         await worker.stop()
@@ -256,8 +256,8 @@ async def test_a_report_that_had_failed_at_the_end_is_not_left_unseen() -> None:
 
     await worker.run()
 
-    assert worker._report is not None
-    assert worker._report.done()
+    assert worker._reports._task is not None
+    assert worker._reports._task.done()
 
 
 async def test_what_was_never_read_is_told_with_its_number() -> None:

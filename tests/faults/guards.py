@@ -121,8 +121,8 @@ GUARDS = (
     Guard(
         "a gap is counted",
         "consumers/worker.py",
-        "            self._observer.gap(reading.partition, first - entry.read_from)\n",
-        "            pass\n",
+        "        self._reports.gap(reading.partition, first - entry.read_from)\n",
+        "",
         "tests/faults/test_retention.py",
     ),
 )
