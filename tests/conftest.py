@@ -17,6 +17,7 @@ from service.devstack.apache_kafka import ApacheKafka
 from service.devstack.broker import EmbeddedBroker
 from service.devstack.postgres import EmbeddedPostgres
 from tests.contracts.fortress import Fortress
+from tests.examples import examples
 from tests.required import kafka_or_skip
 from tests.service.alerting.receiver import Receiver
 
@@ -31,7 +32,7 @@ TEMPLATE = "template_upheld"
 NUMBERS = itertools.count(1)
 
 # A deadline measures the machine, which is shared.
-settings.register_profile("upheld", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("upheld", examples(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("upheld")
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.errors import LedgerUnavailable, LogUnavailable
@@ -16,6 +16,7 @@ from consumers.memory import MemoryLog
 from consumers.ports import Partition
 from consumers.worker import Step, Worker
 from tests.consumers.worlds import EAGER, SLOT_US, TOPIC, World, definitions, event, packed, recount
+from tests.examples import examples
 
 PARTITIONS = 3
 
@@ -186,7 +187,7 @@ class Crew:
 
 
 @pytest.mark.timeout(300)  # a loaded machine takes minutes
-@settings(max_examples=150)
+@examples(150)
 @given(
     script=scripts,
     fresh=st.booleans(),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers import combining
@@ -20,6 +20,7 @@ from evaluators.agreements import RatioIndicator, ThresholdIndicator
 from evaluators.selectors import Selector
 from tests.consumers.rules import rule
 from tests.consumers.worlds import AVAILABILITY, LATENCY, RULES, SLOT_US, START_US, Counts, event, packed, recount
+from tests.examples import examples
 
 PARTITION = Partition("events", 3)
 CLOCK_US = START_US + 3_600_000_000
@@ -87,7 +88,7 @@ values = st.one_of(
 )
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(rules=st.lists(changing, max_size=4), batch=st.lists(values, min_size=1, max_size=12), cut=st.integers(0, 12))
 def test_one_pass_counts_what_a_recount_counts(rules: list[MatchRule], batch: list[bytes | None], cut: int) -> None:
     """Whatever changes inside a slot, and wherever the batch is cut in two."""

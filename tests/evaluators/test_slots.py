@@ -10,10 +10,11 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluators.slots import COLUMNS, CorruptSlots, Int64s, SlotCounts, concatenated
+from tests.examples import examples
 
 INT64 = st.integers(-(1 << 63), (1 << 63) - 1)
 EXTREMES = st.lists(st.tuples(*[INT64] * 6), max_size=20)
@@ -44,14 +45,14 @@ def added_up(rows: Rows) -> Rows:
 # ---------------------------------------------------------------------------------------------------------- merging
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(ROWS)
 def test_merging_adds_up_each_slot_of_each_series(rows: Rows) -> None:
     """One row each, by series, then slot; slots whose counts are zero are still seen."""
     assert rows_of(counts(rows).merged()) == added_up(rows)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(ROWS, st.randoms(use_true_random=False))
 def test_merging_does_not_depend_on_the_order(rows: Rows, random: Random) -> None:
     """Commutative."""
@@ -60,7 +61,7 @@ def test_merging_does_not_depend_on_the_order(rows: Rows, random: Random) -> Non
     assert rows_of(counts(shuffled).merged()) == rows_of(counts(rows).merged())
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(ROWS, ROWS, ROWS)
 def test_merging_does_not_depend_on_what_was_merged_first(one: Rows, two: Rows, three: Rows) -> None:
     """Associative, and the same as all rows at once."""
@@ -70,7 +71,7 @@ def test_merging_does_not_depend_on_what_was_merged_first(one: Rows, two: Rows, 
     assert rows_of(left) == rows_of(right) == added_up(one + two + three)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(ROWS)
 def test_what_is_merged_stays_so(rows: Rows) -> None:
     """Idempotent, with nothing as its neutral element."""
@@ -82,7 +83,7 @@ def test_what_is_merged_stays_so(rows: Rows) -> None:
 # ---------------------------------------------------------------------------------------------------------- equality
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(ROWS, ROWS)
 def test_counts_are_equal_when_they_add_up_to_the_same(one: Rows, other: Rows) -> None:
     """However many rows say it."""
@@ -127,7 +128,7 @@ def test_rows_are_taken_with_all_their_columns(chosen: Int64s | slice) -> None:
     assert rows_of(counts(three).take(chosen)) == [three[0], three[2]]
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.lists(ROWS, max_size=4))
 def test_parts_are_put_one_after_the_other(parts: list[Rows]) -> None:
     """Row for row, not merged; no parts are no rows."""
@@ -143,14 +144,14 @@ def test_one_part_is_not_copied() -> None:
 # ---------------------------------------------------------------------------------------------------------- packing
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(EXTREMES)
 def test_what_is_packed_is_unpacked_row_for_row(rows: Rows) -> None:
     """Over all of int64, in the order in which the rows came."""
     assert rows_of(SlotCounts.unpack(counts(rows).pack())) == rows
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(EXTREMES, st.data())
 def test_parts_are_packed_each_alone_and_unpacked_in_any_order(rows: Rows, data: st.DataObject) -> None:
     """What is packed at once is what is packed one by one; parts of no rows are passed over."""
@@ -177,7 +178,7 @@ def test_bytes_of_another_format_are_refused(data: bytes) -> None:
         SlotCounts.unpack(data)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(ROWS, st.data())
 def test_bytes_that_were_cut_off_are_refused(rows: Rows, data: st.DataObject) -> None:
     """However few are missing."""
@@ -186,7 +187,7 @@ def test_bytes_that_were_cut_off_are_refused(rows: Rows, data: st.DataObject) ->
         SlotCounts.unpack(packed[: data.draw(st.integers(0, len(packed) - 1))])
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(ROWS, st.data())
 def test_a_flipped_bit_never_makes_other_counts(rows: Rows, data: st.DataObject) -> None:
     """It is noticed, or it was one of the few that say nothing."""

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import trustme
 from hypothesis import given
-from hypothesis import settings as few_examples
 from hypothesis import strategies as st
 
 from consumers.kafka import BadOption, KafkaConnection, Security, consumer_options, producer_options
@@ -18,6 +17,7 @@ from consumers.topics import TopicChoice
 from service.errors import BadSettings
 from service.settings import Settings, described, load
 from service.wiring.kafka import kafka_connection
+from tests.examples import examples
 
 SECRET = "hunter2"
 LOGIN = {
@@ -280,7 +280,7 @@ def test_client_settings_are_json_or_names_with_values(
     assert settings.kafka_consumer_settings == settings.kafka_producer_settings == options
 
 
-@few_examples(max_examples=30)  # all settings are read for each
+@examples(30)  # all settings are read for each
 @given(
     st.dictionaries(
         st.from_regex(r"[a-z]+(\.[a-z]+)*", fullmatch=True),

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.formats import native
@@ -14,6 +14,7 @@ from consumers.formats.native import Sample, Wire
 from consumers.formats.times import EventTimes
 from consumers.formats.unusable import Unusable
 from tests.consumers.formats.native_events import BOUNDS, RECORD_US, outcome
+from tests.examples import examples
 
 numbers = st.one_of(
     st.integers(-5, 5),
@@ -77,14 +78,14 @@ def agree(value: bytes) -> None:
         assert strict is None or strict == exact
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(event=st.one_of(events, events, odd))
 def test_both_give_the_same_samples_for_any_event(event: dict[str, Any]) -> None:
     """Fields of the right kind, of the wrong one, missing, and beyond every bound."""
     agree(json.dumps(event).encode())
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(event=events, cut=st.integers(0, 300), put=st.binary(max_size=3), drop=st.integers(0, 3))
 def test_both_give_the_same_samples_for_any_damage(event: dict[str, Any], cut: int, put: bytes, drop: int) -> None:
     """Bytes changed, lost and added, as broken emitters and broken disks do."""

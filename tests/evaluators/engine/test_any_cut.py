@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluators.durations import MINUTE
@@ -25,6 +25,7 @@ from tests.evaluators.engine.histories import (
     turns,
 )
 from tests.evaluators.engine.promises import START, counts
+from tests.examples import examples
 
 UNTIL = START + 160 * MINUTE
 
@@ -39,7 +40,7 @@ def logs(draw: st.DrawFn) -> tuple[list[SeriesSpec], list[Row]]:
     return [one, other, like], [row for series in (1, 2, 3) for row in draw(histories(series))]
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.data())
 def test_any_cut_tells_the_same_changes(data: st.DataObject) -> None:
     """On time but in any order and any number of calls: change for change the same."""
@@ -54,7 +55,7 @@ def test_any_cut_tells_the_same_changes(data: st.DataObject) -> None:
     assert _numbers(cut) == _numbers(engine)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.data())
 def test_late_data_leads_to_what_an_undisturbed_run_tells(data: st.DataObject) -> None:
     """After everything has arrived: the same incidents, the same history, the same numbers."""
@@ -69,7 +70,7 @@ def test_late_data_leads_to_what_an_undisturbed_run_tells(data: st.DataObject) -
     assert _numbers(cut) == _numbers(engine)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.data(), st.sampled_from(["restored", "rebuilt"]))
 def test_an_engine_that_was_made_anew_goes_on_as_if_nothing_had_happened(data: st.DataObject, how: str) -> None:
     """From its snapshot, or from the truth alone."""
@@ -88,7 +89,7 @@ def test_an_engine_that_was_made_anew_goes_on_as_if_nothing_had_happened(data: s
     assert _numbers(again) == _numbers(engine)
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(st.data(), st.integers(0, 120))
 def test_holding_leaves_nothing_behind(data: st.DataObject, minutes: int) -> None:
     """Once everything is seen again, what is known is what it had been without the hold."""

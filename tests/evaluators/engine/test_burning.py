@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from evaluators.agreements import BurnRateCondition, Minimum, RollingPeriod
 from evaluators.durations import DAY, HOUR, MINUTE
 from evaluators.engine import Advance, SeriesSpec, ShardEngine
 from tests.evaluators.engine.promises import SLOT, START, UNGATED, counts, engine_of, promise
+from tests.examples import examples
 
 TICKS = 36
 CALM = 2 * MINUTE
@@ -140,7 +141,7 @@ def seen_at(engine: ShardEngine, tick_us: int) -> tuple[str | None, bool]:
 # ---------------------------------------------------------------------------------------------------------- conditions
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.lists(burns(), min_size=1, max_size=2, unique=True), MINIMUMS, st.sampled_from([0.9, 0.95]), traffic())
 def test_conditions_fire_at_the_ticks_of_a_recount_and_at_no_others(
     conditions: list[BurnRateCondition], minimum: Minimum, target: float, rows: list[Row]
@@ -159,7 +160,7 @@ def test_conditions_fire_at_the_ticks_of_a_recount_and_at_no_others(
         event(f"fires {firing}, held back {held_back}")
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.integers(1, 150), st.data(), st.sampled_from([2.0, 5.0, 9.0]), st.sampled_from([0.9, 0.95]))
 def test_the_gate_wants_failures_and_either_events_or_certainty(
     total: int, data: st.DataObject, factor: float, target: float
@@ -211,7 +212,7 @@ def lives(naive: Naive, number: int) -> list[tuple[int, int | None, str]]:
 LONG_RUN = 150
 
 
-@settings(max_examples=35)
+@examples(35)
 @given(burns("page"), burns("ticket"), MINIMUMS, traffic(LONG_RUN))
 def test_incidents_live_from_the_first_tick_that_fires_to_two_minutes_after_the_last(
     page: BurnRateCondition, ticket: BurnRateCondition, minimum: Minimum, rows: list[Row]
@@ -231,7 +232,7 @@ def test_incidents_live_from_the_first_tick_that_fires_to_two_minutes_after_the_
     event(f"{len(wanted)} incidents")
 
 
-@settings(max_examples=35)
+@examples(35)
 @given(burns("page"), burns("ticket"), traffic(LONG_RUN))
 def test_a_ticket_is_escalated_at_the_first_tick_at_which_a_page_fires(
     page: BurnRateCondition, ticket: BurnRateCondition, rows: list[Row]
@@ -270,7 +271,7 @@ def broken(rows: list[Row], tick_us: int, length_us: int, budget: Fraction) -> b
     return failures > 1 and failures >= budget * total * Fraction(length_us, tick_us - born_us)
 
 
-@settings(max_examples=35)
+@examples(35)
 @given(
     st.integers(2, 40).map(lambda slots: slots * SLOT),
     st.lists(burns("ticket"), max_size=1),
@@ -301,7 +302,7 @@ def test_a_broken_promise_pages_whatever_the_minimum_says(
     event(f"{len(firsts)} breaches")
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.integers(1, 6), st.integers(2, 60), st.sampled_from([0.99, 0.999, 0.9999]))
 def test_a_young_period_is_not_broken_by_its_first_failure(total: int, slots: int, target: float) -> None:
     """Even where less than one is expected to be allowed: a projection is no proof."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from random import Random
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluators import calendars
@@ -22,6 +22,7 @@ from evaluators.agreements import CalendarPeriod, Period, RollingPeriod
 from evaluators.durations import DAY, HOUR, MINUTE, SECOND
 from evaluators.engine.timeline import HORIZON, Counted, Timeline
 from tests.evaluators.engine.promises import START
+from tests.examples import examples
 
 SLOT = 10 * SECOND
 SERIES = 2
@@ -95,7 +96,7 @@ def check(timeline: Timeline, counted: Counted, place: int, known: list[Raw], ch
         assert found == wanted
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(worlds(), st.randoms(use_true_random=False))
 def test_what_was_counted_before_each_change_is_a_recount(
     world: tuple[Timeline, list[Raw], list[tuple[int, int]], int], random: Random

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluators.agreements import CalendarPeriod, Period, RollingPeriod
@@ -22,6 +22,7 @@ from evaluators.engine import ShardEngine
 from evaluators.standings import Standing
 from tests.evaluators.engine.histories import SLOT, Run, begun, known
 from tests.evaluators.engine.promises import START, counts, promise
+from tests.examples import examples
 
 PERIODS = st.sampled_from(
     [RollingPeriod(2 * HOUR), RollingPeriod(6 * HOUR), RollingPeriod(DAY), RollingPeriod(7 * DAY)]
@@ -43,7 +44,7 @@ def standing(engine: ShardEngine) -> Standing:
     return found
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(PERIODS | st.just(TODAY), st.integers(0, ALLOWED - 1), st.integers(1, 3000))
 def test_a_steady_burn_below_one_never_exhausts(period: Period, bad: int, slots: int) -> None:
     """Young or full, at any tick: met, and no time at which the budget will be gone."""
@@ -53,7 +54,7 @@ def test_a_steady_burn_below_one_never_exhausts(period: Period, bad: int, slots:
     assert standing(engine).exhausted_us is None
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.sampled_from([2 * HOUR, 6 * HOUR, DAY]), st.integers(ALLOWED + 1, 100))
 def test_a_steady_burn_breaks_a_rolling_promise_when_it_has_spent_its_share(length_us: int, bad: int) -> None:
     """At a burn of b after one b-th of the period, counted from the first sample; at risk from the first tick on."""
@@ -67,7 +68,7 @@ def test_a_steady_burn_breaks_a_rolling_promise_when_it_has_spent_its_share(leng
     ]
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.integers(ALLOWED + 1, 100), st.floats(0.01, 0.99))
 def test_a_steady_burn_in_a_calendar_period_is_foretold_to_the_tick(bad: int, share: float) -> None:
     """Whenever one asks, the answer is the same time, and then it comes so."""
@@ -81,7 +82,7 @@ def test_a_steady_burn_in_a_calendar_period_is_foretold_to_the_tick(bad: int, sh
     assert [change.at_us for change in run.verdicts if change.verdict == "breached"] == [-(-gone_us // SLOT) * SLOT]
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(PERIODS, st.integers(ALLOWED + 1, 100), st.integers(2, 300))
 def test_a_forecast_of_a_rolling_period_lies_within_it(period: RollingPeriod, bad: int, slots: int) -> None:
     """Nobody is told of a time that lies behind, or beyond what the period can say."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluators.agreements import (
@@ -30,6 +30,7 @@ from evaluators.incidents import Incident, IncidentChange
 from evaluators.slots import SlotCounts, concatenated
 from evaluators.standings import Standing
 from tests.evaluators.engine.promises import SLOT, START, counts, promise, told
+from tests.examples import examples
 
 SPAN = 150 * MINUTE
 LATEST = 2 * HOUR
@@ -171,7 +172,7 @@ def standings(engine: ShardEngine) -> dict[int, Standing]:
     return {each.identity.series_id: each for each in engine.table(blind=None).standings()}
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.integers(0, 1 << 32), st.booleans())
 def test_a_life_of_restarts_and_late_data_ends_as_an_undisturbed_one(seed: int, holds: bool) -> None:
     """Incidents with their times and severities, and every number of the table."""
@@ -189,7 +190,7 @@ def test_a_life_of_restarts_and_late_data_ends_as_an_undisturbed_one(seed: int, 
     assert concatenated(life.stored) == counts(rows)
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(st.integers(0, 1 << 32))
 def test_what_comes_in_time_makes_incidents_of_the_same_names(seed: int) -> None:
     """Through any restarts: an identity is what an incident is about and when it was detected."""

@@ -15,7 +15,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluators import rollup
@@ -27,6 +27,7 @@ from evaluators.slots import SlotCounts, concatenated
 from evaluators.standings import Standing
 from tests.evaluators.engine.oracle import Oracle
 from tests.evaluators.engine.promises import SLOT, START, counts, promise
+from tests.examples import examples
 
 PERIODS: tuple[Period, ...] = (
     RollingPeriod(2 * HOUR),
@@ -172,7 +173,7 @@ def standings(engine: ShardEngine) -> dict[int, Standing]:
     return {each.identity.series_id: each for each in engine.table(blind=None).standings()}
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.integers(0, 1 << 32))
 def test_a_rebuild_from_rolled_up_slots_says_what_was_said_all_along(seed: int) -> None:
     """Every number of the table, the small truth, and what late data of the next hours restates."""
@@ -194,7 +195,7 @@ def test_a_rebuild_from_rolled_up_slots_says_what_was_said_all_along(seed: int) 
     assert standings(again) == standings(life.engine)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.integers(0, 1 << 32))
 def test_every_sum_of_a_rebuilt_engine_is_a_recount_of_the_raw_rows(seed: int) -> None:
     """Each window at the resolution that it promises, and the period, whatever was rolled up when."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 
 from evaluators.durations import MINUTE
 from evaluators.engine import SeriesSpec
 from tests.evaluators.engine.histories import SLOT, Row, histories, promises, straight, turns
 from tests.evaluators.engine.oracle import Oracle
 from tests.evaluators.engine.promises import START, counts
+from tests.examples import examples
 
 UNTIL = START + 160 * MINUTE
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(promises(), histories())
 def test_verdicts_and_incidents_are_those_of_a_slow_recount(spec: SeriesSpec, rows: list[Row]) -> None:
     """Any policy over any history: the same changes at the same ticks."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluators.agreements import BurnRateCondition, CalendarPeriod, Period, RollingPeriod
@@ -23,6 +23,7 @@ from evaluators.standings import Standing
 from tests.evaluators.engine.histories import SLOT, Row, begun, histories, known, promises, turns
 from tests.evaluators.engine.oracle import Oracle
 from tests.evaluators.engine.promises import START, UNGATED, at, counts, engine_of, promise, traffic
+from tests.examples import examples
 
 UNTIL = START + 200 * MINUTE
 ROLLING = RollingPeriod(2 * HOUR)
@@ -74,7 +75,7 @@ def test_a_forecast_sees_what_each_target_allowed_roll_off() -> None:
     assert standing(engine).exhausted_us == pytest.approx(at(44 * 60), abs=MINUTE)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(promises(), histories(slots=190), st.lists(st.tuples(st.integers(0, 190), st.sampled_from([0.5, 0.9, 0.99]))))
 def test_verdicts_under_changing_targets_are_those_of_a_slow_recount(
     spec: SeriesSpec, rows: list[Row], aims: list[tuple[int, float]]

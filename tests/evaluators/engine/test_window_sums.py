@@ -16,7 +16,7 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluators.agreements import CalendarPeriod, Period, RollingPeriod
@@ -24,6 +24,7 @@ from evaluators.durations import DAY, HOUR, MINUTE, SECOND
 from evaluators.engine.timeline import HORIZON, Counted, Timeline
 from evaluators.slots import Int64s
 from tests.evaluators.engine.promises import START
+from tests.examples import examples
 
 LENGTHS = (
     MINUTE,
@@ -138,7 +139,7 @@ def advanced(timeline: Timeline, until_us: int, known: Rows, fresh: Rows, looked
 ROLLING = worlds(st.sampled_from(LENGTHS).map(RollingPeriod), [7 * HOUR, 4 * DAY, 40 * DAY, 95 * DAY])
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(ROLLING, st.randoms(use_true_random=False))
 def test_every_rolling_window_is_a_recount_at_any_tick(world: tuple[Timeline, Rows, list[int]], random: Random) -> None:
     """From one minute to 90 days, as they stand, in any cut, for what comes in time and for what comes late."""
@@ -165,7 +166,7 @@ ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/
 CALENDARS = st.builds(CalendarPeriod, st.sampled_from(["day", "month", "quarter"]), st.sampled_from(ZONES))
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(worlds(CALENDARS, [7 * HOUR, 4 * DAY, 40 * DAY, 100 * DAY]), st.randoms(use_true_random=False))
 def test_every_calendar_period_is_a_recount_by_local_dates(
     world: tuple[Timeline, Rows, list[int]], random: Random

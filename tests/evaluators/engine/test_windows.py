@@ -17,7 +17,7 @@ from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluators.agreements import BurnRateCondition, CalendarPeriod, Period, RollingPeriod
@@ -25,6 +25,7 @@ from evaluators.durations import DAY, HOUR, MINUTE, SECOND
 from evaluators.engine import SeriesSpec, ShardEngine
 from evaluators.standings import Standing, ViewNumbers
 from tests.evaluators.engine.promises import SLOT, counts, promise
+from tests.examples import examples
 
 BERLIN = ZoneInfo("Europe/Berlin")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -149,7 +150,7 @@ def in_parts(rows: list[Raw], ticks: list[int], data: st.DataObject) -> list[tup
 # ---------------------------------------------------------------------------------------------------------- rolling
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.sampled_from(LENGTHS), TARGETS, st.sampled_from([0, 10 * SECOND, 7 * MINUTE]), st.data())
 def test_a_rolling_period_and_every_window_are_a_recount(
     length_us: int, target: float, past_us: int, data: st.DataObject
@@ -170,7 +171,7 @@ def test_a_rolling_period_and_every_window_are_a_recount(
         asked.check_views(standing, start_us)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.sampled_from(LENGTHS), TARGETS, st.data())
 def test_a_rolling_period_that_is_young_allows_by_the_pace_that_was_seen(
     length_us: int, target: float, data: st.DataObject
@@ -217,7 +218,7 @@ def midnight_of(unit: str, us: int, units: int = 0) -> int:
     return microseconds(first.year, first.month, first.day, 0)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.sampled_from(UNITS), st.sampled_from(EDGES), st.integers(0, SPAN // SLOT - 1), TARGETS, st.data())
 def test_a_calendar_period_is_a_recount_by_local_dates(
     unit: str, edge_us: int, slots_before: int, target: float, data: st.DataObject

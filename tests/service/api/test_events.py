@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from consumers.errors import LogUnavailable
@@ -18,6 +18,7 @@ from consumers.formats.times import EARLIEST_US, TimeBounds
 from service.api.events.models import EVENT_EXAMPLE
 from service.api.events.routes import checked
 from service.api.problems import Problem
+from tests.examples import examples
 from tests.service.api.world import NOW_US
 
 EVENT = {"metric": "m", "value": 0.25, "labels": {"status": 200}}
@@ -121,7 +122,7 @@ async def test_the_documented_event_is_one(start: Callable[..., Any]) -> None:
         ).map(msgspec.json.encode),
     )
 )
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=200)
+@examples(200, suppress_health_check=[HealthCheck.too_slow])
 def test_any_body_is_taken_or_refused(body: bytes) -> None:
     """A Problem is the only exception; whatever is taken would count."""
     try:

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -21,6 +21,7 @@ from service.storage import admission, entries
 from service.storage.database import connect, create_engine, is_away
 from service.storage.entries import EpochName, LedgerBroken, entries_after
 from service.storage.ledger import PostgresLedger
+from tests.examples import examples
 
 FIRST = Partition("events", 0)
 SECOND = Partition("events", 1)
@@ -180,7 +181,7 @@ async def test_an_ungrouped_indicator_has_one_row(engine: AsyncEngine) -> None:
     assert {name: row[1:] for name, row in (await series(engine)).items()} == {"[]": ({}, False)}
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.lists(st.text(max_size=1200), min_size=2, max_size=2, unique=True))
 def test_label_values_that_differ_have_keys_and_names_that_differ(values: list[str]) -> None:
     """Whatever is cut or replaced, two groups stay two; and Postgres can hold each."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -16,6 +16,7 @@ from evaluators.durations import DAY, HOUR, MINUTE, SECOND
 from evaluators.slots import CorruptSlots, SlotCounts, concatenated
 from service.storage import slots
 from service.storage.rollup import roll_up
+from tests.examples import examples
 from tests.service.storage import slot_series
 from tests.service.storage.slot_series import admit
 
@@ -83,7 +84,7 @@ OPERATIONS = st.lists(
 EDGES = st.lists(st.integers(-30, 8700), max_size=3).map(lambda found: [BEGIN + slot * SLOT for slot in found])
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(operations=OPERATIONS, edges=EDGES, data=st.data())
 async def test_whatever_was_rolled_up_when_every_promised_sum_is_the_recount(
     engine: AsyncEngine, series: list[int], operations: list[Any], edges: list[int], data: st.DataObject

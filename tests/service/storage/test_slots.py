@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from evaluators.slots import CorruptSlots, SlotCounts, concatenated
 from service.storage import slots
+from tests.examples import examples
 from tests.service.storage.slot_series import admit, counted
 
 SHARD = 2
@@ -52,7 +53,7 @@ ROWS = st.lists(
 STEPS = st.lists(st.one_of(ROWS, st.just("gather"), st.just("checkpoint")), max_size=12)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, window=st.tuples(st.integers(NOW - 900, NOW + 20), st.integers(0, 900)))
 async def test_in_whatever_order_pages_are_written_and_gathered_reading_gives_their_sum(
     engine: AsyncEngine, series: list[int], steps: list[object], window: tuple[int, int]
