@@ -42,8 +42,8 @@ test: $(VENV)/.developed ## all tests and the coverage that is asked (ARGS are p
 	@$(BIN)/coverage report --include='consumers/*' --fail-under=95
 	@$(BIN)/coverage report --format=total --fail-under=90
 
-test-fast: $(VENV)/.developed ## the tests that need no server and take no time, with a fifth of the examples
-	@UPHELD_TEST_EXAMPLES=0.2 $(BIN)/pytest --numprocesses=auto -m "not servers and not kafka and not slow" $(ARGS)
+test-fast: $(VENV)/.developed ## the tests that need no server and take no time, with a tenth of the examples
+	@UPHELD_TEST_EXAMPLES=0.1 $(BIN)/pytest --numprocesses=auto -m "not servers and not kafka and not slow" $(ARGS)
 
 soak: $(VENV)/.developed ## random faults under load, for MINUTES (20), with recounts and leaks looked for
 	@UPHELD_TEST_SOAK_MINUTES=$(MINUTES) $(BIN)/pytest -m soak -s tests/faults/test_soak.py $(ARGS)

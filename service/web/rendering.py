@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -47,24 +48,8 @@ class Renderer:
     """Renders pages; holds the templates and the names of the assets, nothing of a request."""
 
     def __init__(self, *, version: str = "", has_inbox: bool = False) -> None:
-        self.assets = Assets()
-        self._environment = Environment(
-            loader=PackageLoader("service.web", "templates"),
-            autoescape=True,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            undefined=StrictUndefined,
-            auto_reload=False,
-        )
-        names: dict[str, Any] = self._environment.globals
-        names["asset"] = self.assets.url
-        names["version"] = version
-        names["has_inbox"] = has_inbox
-        names["objective_url"] = figures.objective_url
-        names["overview_url"] = figures.overview_url
-        self._environment.filters.update(_FILTERS)
-        for template in self._environment.list_templates():
-            self._environment.get_template(template)  # now: files may be replaced under a running process
+        self._said_everywhere = {"version": version, "has_inbox": has_inbox}
+        self._environment, self.assets = _templates()
 
     def page(
         self, request: Request, content: str, *, title: str, here: str = "", status: int = 200, **values: Any
@@ -72,8 +57,8 @@ class Renderer:
         """The page, or its `<main>` alone for a script; 304 where the reader has just this already."""
         fragment = FRAGMENT_HEADER in request.headers
         template = self._environment.get_template("main.html" if fragment else "base.html")
-        named = {"as_of_us": None, "said": None, "live": False, "status": status, **values}
-        body = template.render(content=content, title=title, here=here, **named).encode()
+        usual = {**self._said_everywhere, "as_of_us": None, "said": None, "live": False, "status": status}
+        body = template.render(content=content, title=title, here=here, **{**usual, **values}).encode()
         etag = f'"{hashlib.blake2b(body, digest_size=10).hexdigest()}"'
         headers = {
             **SECURITY_HEADERS,
@@ -99,6 +84,28 @@ class Renderer:
         if _has(request, asset.etag):
             return Response(status_code=304, headers=headers)
         return _file(asset, headers)
+
+
+@cache
+def _templates() -> tuple[Environment, Assets]:
+    """All templates, compiled at the first call: files may be replaced under a running process."""
+    assets = Assets()
+    environment = Environment(
+        loader=PackageLoader("service.web", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        auto_reload=False,
+    )
+    names: dict[str, Any] = environment.globals
+    names["asset"] = assets.url
+    names["objective_url"] = figures.objective_url
+    names["overview_url"] = figures.overview_url
+    environment.filters.update(_FILTERS)
+    for template in environment.list_templates():
+        environment.get_template(template)
+    return environment, assets
 
 
 def _file(asset: Asset, headers: Mapping[str, str]) -> Response:

@@ -12,10 +12,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import httpx
+import pytest
 from standardwebhooks import Webhook
 
 from tests.acceptance.world import UPHELD
 from tests.service.cli.conftest import Command
+
+pytestmark = pytest.mark.slow  # a process each
 
 SECRET = "whsec_dXBoZWxkLWFjY2VwdGFuY2U="
 PAGE = {
