@@ -159,7 +159,7 @@ class _Stopped(Exception):
 
 def _read_into(raw: RawDocuments, text: str) -> None:
     events = cast("Iterator[Any]", cast("Any", YAML(typ="safe", pure=True)).parse(text))
-    budget = _Budget()
+    budget = _Budget(MOST_NODES)
     begins = 0
     pending: tuple[Node | None, list[Fault]] | None = None
     for event in events:
@@ -186,7 +186,7 @@ def _source(text: str) -> str:
 class _Budget:
     """Nodes left for the whole text."""
 
-    left: int = MOST_NODES
+    left: int
 
     def take(self, count: int, place: Place) -> None:
         self.left -= count

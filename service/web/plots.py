@@ -74,10 +74,12 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class UnseenBand:
-    """A span that was not seen."""
+    """A span that was not seen; `from_us` None: since before anything is known."""
 
     x: float
     width: float
+    from_us: int | None
+    to_us: int
     words: str
 
 
@@ -169,7 +171,7 @@ def unseen_bands(frame: Frame, spans: Iterable[Unseen]) -> tuple[UnseenBand, ...
     for span in spans:
         place = _across(frame, frame.from_us if span.from_us is None else span.from_us, span.to_us)
         if place is not None:
-            found.append(UnseenBand(*place, span.words))
+            found.append(UnseenBand(*place, span.from_us, span.to_us, span.words))
     return tuple(found)
 
 

@@ -1,4 +1,4 @@
-"""Serves the pages on made-up data, to look at: `python -m tests.service.web.serve PORT [empty|blind|away|tokens]`.
+"""Serves the pages on made-up data, to look at: `python -m tests.service.web.serve PORT [empty|blind|gap|away|tokens]`.
 
 The data are of the moment MADE_UP_NOW_US (microseconds).
 """
@@ -14,9 +14,10 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.responses import StreamingResponse
 
-from service.web.ports import Pages
+from evaluators import durations
+from service.web.ports import Pages, Unseen
 from service.web.routes import mount, router
-from tests.service.web.page_data import TOKEN, MadeUpData, inbox_of
+from tests.service.web.page_data import NOW, TOKEN, MadeUpData, inbox_of
 
 
 def application(data: MadeUpData) -> FastAPI:
@@ -45,4 +46,7 @@ if __name__ == "__main__":
         blind="ingest is 4 min behind on events/2." if mode == "blind" else None,
         empty=mode == "empty",
     )
+    if mode == "gap":
+        words = "12,480 records of events/2 were gone before they were read"
+        made_up.not_seen = [Unseen(NOW - 5 * durations.HOUR, NOW - 3 * durations.HOUR, words)]
     uvicorn.run(application(made_up), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")

@@ -152,6 +152,8 @@ async def test_what_was_never_read_is_marked_in_the_plots_and_said(client: httpx
     said = [line.words for line in root.find("p", class_="unseen-words")]
     assert (
         said[0]
-        == "Not seen: 20 records of events/2 were gone before they were read; what they held is in no number here."
+        == "Not seen from 23 Nov 12:50 until 23 Nov 13:50: 20 records of events/2 were gone before they were read; "
+        "what they held is in no number here."
     )
+    assert said[1].startswith("Not seen until 23 Nov 13:50: ")
     assert said[3:] == ["And 1 more such spans."]
