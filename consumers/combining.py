@@ -15,7 +15,10 @@ import msgspec
 import numpy as np
 
 from consumers.formats import native
-from consumers.formats.native import LARGEST_VALUE, Sample, Wire
+from consumers.formats.catalogue import Format, reader
+from consumers.formats.native import LARGEST_VALUE, Wire
+from consumers.formats.samples import Payload, Sample
+from consumers.formats.series import checked_metric
 from consumers.formats.times import EARLIEST_US, SECONDS_LENGTH, EventTimes, TimeBounds
 from consumers.formats.unusable import Unusable
 from consumers.matching import UNMATCHED, Matcher, Route, Target
@@ -110,8 +113,12 @@ class Rows:
 class Combiner:
     """Combines the records of one partition by one revision of the definitions; `cut` takes what has come together."""
 
-    def __init__(self, partition: Partition, matcher: Matcher, slot_us: int, future_us: int) -> None:
+    def __init__(
+        self, partition: Partition, matcher: Matcher, slot_us: int, future_us: int, form: Format = "native"
+    ) -> None:
         self._partition = partition
+        self._strict_first = form in {"auto", "native"}
+        self._reader = reader(form)
         self._matcher = matcher
         self._slot_us = slot_us
         self._future_us = future_us
@@ -142,7 +149,7 @@ class Combiner:
         tally = self._tally
         bounds = TimeBounds(EARLIEST_US, clock_us + self._future_us)
         earliest, latest = bounds.earliest_us, bounds.latest_us
-        slot_us, decode = self._slot_us, _DECODE_ONE
+        slot_us, decode = self._slot_us, _DECODE_ONE if self._strict_first else _refuse
         second, tail = self._times.seconds.get, self._times.tails.get
         counted, deltas = self._counted.get, self._deltas.get
         samples = unmatched = newest = 0
@@ -164,6 +171,9 @@ class Combiner:
                     if second_us is None or tail_us is None:
                         second_us, tail_us = self._times.of_text(text), 0
                     time_us = second_us + tail_us
+                elif text is None and self._reader is not None and records.record(index).headers:
+                    newest = max(newest, self._unusual(records, index, bounds))  # they may hold the time
+                    continue
                 else:
                     time_us = native.time_of(text, records.time_us(index), self._times)
                 if not earliest <= time_us <= latest:
@@ -222,7 +232,7 @@ class Combiner:
             self._tally.skipped += 1
             return 0
         try:
-            staged = self._staged(value, records.time_us(index), bounds)
+            staged = self._staged(records, index, value, bounds)
         except Unusable as reason:
             self._letter(records, index, reason)
             return 0
@@ -230,15 +240,25 @@ class Combiner:
             self._add(each)
         self._tally.samples += len(staged)
         self._tally.unmatched += bool(staged) and all(each.bucket.target is UNMATCHED for each in staged)
-        return max((each.time_us for each in staged), default=0)
+        latest_us = bounds.latest_us
+        return max((each.time_us for each in staged if each.time_us <= latest_us), default=0)
 
-    def _staged(self, value: bytes, record_time_us: int, bounds: TimeBounds) -> list[Staged]:
+    def _staged(self, records: Records, index: int, value: bytes, bounds: TimeBounds) -> list[Staged]:
         """All samples of a record, or Unusable: it counts whole or not at all."""
-        events = _several(value)
-        if events:
-            return [self._stage(each, record_time_us, bounds) for each in events]
+        record_time_us = records.time_us(index)
+        if self._strict_first and not (self._reader and records.record(index).headers):
+            events = _several(value)
+            if events:
+                return [self._stage(each, record_time_us, bounds) for each in events]
+        if self._reader is not None:
+            if len(value) > LARGEST_VALUE:
+                raise Unusable("too_large", f"the record is larger than {LARGEST_VALUE:,} bytes")
+            headers = records.record(index).headers
+            found = self._reader.read(Payload(value, record_time_us, self._times, dict(headers)))
+            if found is not None:
+                return [self._stage_sample(each, bounds) for each in found]
         samples = native.read(value, record_time_us=record_time_us, bounds=bounds, event_times=self._times)
-        return [self._stage_sample(each) for each in samples]
+        return [self._stage_sample(each, bounds) for each in samples]
 
     def _stage(self, event: Wire, record_time_us: int, bounds: TimeBounds) -> Staged:
         time_us = bounds.check(native.time_of(event.time, record_time_us, self._times))
@@ -247,23 +267,28 @@ class Combiner:
         bucket = (self._counted if compares else self._deltas).get(key) or self._first_sight(key, compares=compares)
         return Staged(bucket, time_us, event.count if compares else native.delta_weight(event.value), event.value)
 
-    def _stage_sample(self, sample: Sample) -> Staged:
+    def _stage_sample(self, sample: Sample, bounds: TimeBounds) -> Staged:
+        """Raises Unusable where an indicator reads a sample that it cannot count."""
         compares = sample.value is not None
         known = self._counted if compares else self._deltas
-        key = (sample.metric, frozenset(sample.labels.items()))
-        bucket = known.get(key)
+        series = sample.series
+        bucket = known.get(series)
         if bucket is None:
-            target = self._matcher.target(sample.metric, sample.labels, compares=compares)
+            target = self._matcher.target(series.metric, series.labels, compares=compares)
             bucket = Bucket(target, self._slot_us)
-            if sum(len(name) + len(value) for name, value in sample.labels.items()) <= _LONGEST_KEPT:
-                known[key] = bucket
+            if series.size <= _LONGEST_KEPT:
+                known[series] = bucket
+        if bucket.target is not UNMATCHED:
+            if sample.unfit is not None:
+                raise Unusable(sample.unfit.code, sample.unfit.reason)
+            bounds.check(sample.time_us)
         return Staged(bucket, sample.time_us, sample.weight, sample.value or 0.0)
 
     def _first_sight(self, key: tuple[str, bytes, str | None], *, compares: bool) -> Bucket:
         """Raises Unusable (missing_metric, bad_metric, bad_labels)."""
         metric, raw, service = key
         labels = native.labels_of(raw, service)
-        target = self._matcher.target(native.checked_metric(metric), labels, compares=compares)
+        target = self._matcher.target(checked_metric(metric), labels, compares=compares)
         bucket = Bucket(target, self._slot_us)
         if len(raw) <= _LONGEST_KEPT:
             (self._counted if compares else self._deltas)[key] = bucket
@@ -306,6 +331,11 @@ class Combiner:
 def record_crc(record: Record) -> int:
     """Checksum of a record, by which it is known again."""
     return zlib.crc32(record.value or b"", zlib.crc32(record.key or b""))
+
+
+def _refuse(value: bytes) -> Wire:
+    """For topics whose records are not native, whatever they look like."""
+    raise TypeError
 
 
 def _several(value: bytes) -> list[Wire]:

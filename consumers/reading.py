@@ -8,20 +8,22 @@ from enum import Enum, auto
 import numpy as np
 
 from consumers.combining import Combiner, Tally, record_crc
+from consumers.formats.catalogue import Formats
 from consumers.matching import Matcher
 from consumers.ports import DeadLetter, Definitions, Entry, Fetched, Partition, PartitionStatus, Position, Records
 
 
 @dataclass(frozen=True, slots=True)
 class Lens:
-    """What a reading matches by: the definitions of one revision, ready to use."""
+    """What a reading reads and matches by: formats, and the definitions of one revision, ready to use."""
 
     definitions: Definitions
     matcher: Matcher
+    formats: Formats
 
     @classmethod
-    def of(cls, definitions: Definitions) -> Lens:
-        return cls(definitions, Matcher(definitions.rules))
+    def of(cls, definitions: Definitions, formats: Formats) -> Lens:
+        return cls(definitions, Matcher(definitions.rules), formats)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +111,8 @@ class Reading:
         self.committed = self.position = self._cut_at = position.offset
         known = position.last_record_crc is not None and position.offset > 0
         self._fingerprint = (position.last_record_crc or 0, position.last_record_time_us) if known else None
-        self._combiner = Combiner(self.partition, lens.matcher, lens.definitions.slot_us, future_us)
+        form = lens.formats.of(self.partition.topic)
+        self._combiner = Combiner(self.partition, lens.matcher, lens.definitions.slot_us, future_us, form)
         self._waiting_since_us = self._short_since_us = self._end = self._seen_again_us = None
 
     def skipped(self) -> None:

@@ -15,6 +15,7 @@ from typing import Final, Literal
 import structlog
 
 from consumers.errors import DefinitionsMoved, IngestError, LedgerUnavailable, LogUnavailable, PositionOutOfRange
+from consumers.formats.catalogue import Formats
 from consumers.pace import SECOND_US, Away, Pace
 from consumers.ports import (
     DeadLetters,
@@ -53,6 +54,7 @@ class Worker:
         topics: TopicChoice,
         clock: Callable[[], int],
         name: str,
+        formats: Formats | None = None,
         pace: Pace | None = None,
         observer: Observer | None = None,
         steps: Steps | None = None,
@@ -64,6 +66,7 @@ class Worker:
         self._dead_letters = dead_letters
         self._definitions = definitions
         self._topics = topics
+        self._formats = formats or Formats()
         self._clock = clock
         self._pace = pace or Pace()
         self._reports = Reports(ledger, observer, name)
@@ -164,7 +167,7 @@ class Worker:
             self._stale = True
             raise
         if self._lens is None or self._lens.definitions.revision != definitions.revision:
-            self._lens = Lens.of(definitions)
+            self._lens = Lens.of(definitions, self._formats)
             self._forget(self._readings.values())
             _log.info(
                 "Definitions loaded.",

@@ -8,26 +8,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, cast
 
 import msgspec
 
 from consumers.formats import times
+from consumers.formats.samples import LARGEST_WEIGHT, Sample
+from consumers.formats.series import LONGEST_LABEL, LONGEST_NAME, MOST_LABELS, Series, checked_metric, storable
 from consumers.formats.times import EventTimes, TimeBounds
 from consumers.formats.unusable import Unusable
 
 LARGEST_VALUE: Final = 8 * 1024 * 1024
 """Bytes of one record. Kafka's own bound is on the compressed batch."""
-
-LARGEST_WEIGHT: Final = 10**12
-"""Occurrences of one sample: sums of millions of them stay far inside 64 bits."""
-
-LONGEST_METRIC: Final = 512
-LONGEST_NAME: Final = 256
-LONGEST_LABEL: Final = 4_096
-MOST_LABELS: Final = 128
 
 Kind = Literal["event", "gauge", "delta"]
 _WEIGHING_COUNT: Final = ("event", "gauge")
@@ -58,17 +50,6 @@ class Loose(msgspec.Struct):
     count: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One measurement. It stands for `weight` occurrences; `value` is None where it is nothing to compare (deltas)."""
-
-    metric: str
-    labels: Mapping[str, str]
-    time_us: int
-    weight: int
-    value: float | None
-
-
 def read(
     value: bytes, *, record_time_us: int, bounds: TimeBounds, event_times: EventTimes | None = None
 ) -> list[Sample]:
@@ -90,17 +71,6 @@ def labels_of(raw: bytes, service: str | None) -> dict[str, str]:
     except msgspec.DecodeError as error:  # well-formed, since the record was: a number that is no number any more
         raise Unusable("bad_labels", "a label's value is too large a number") from error
     return _labels(found, service)
-
-
-def checked_metric(metric: object) -> str:
-    """Raises Unusable (missing_metric, bad_metric)."""
-    if metric is None or metric == "":
-        raise Unusable("missing_metric", "the event has no metric")
-    if not isinstance(metric, str):
-        raise Unusable("bad_metric", "the metric must be a string")
-    if len(metric) > LONGEST_METRIC or not _storable(metric):
-        raise Unusable("bad_metric", f"the metric must be up to {LONGEST_METRIC} characters of text, without NUL")
-    return metric
 
 
 def delta_weight(value: float) -> int:
@@ -193,8 +163,8 @@ def _sample(event: Loose, record_time_us: int, bounds: TimeBounds | None, event_
     if bounds is not None:
         bounds.check(time_us)
     if kind == "delta":
-        return Sample(metric, labels, time_us, delta_weight(value), None)
-    return Sample(metric, labels, time_us, count, value)
+        return Sample(Series(metric, labels), time_us, delta_weight(value), None)
+    return Sample(Series(metric, labels), time_us, count, value)
 
 
 def _or(found: object, default: object) -> object:
@@ -263,7 +233,7 @@ def _labels(found: object, service: object) -> dict[str, str]:
 
 
 def _name(name: str) -> str:
-    if not name or name == "__name__" or len(name) > LONGEST_NAME or not _storable(name):
+    if not name or name == "__name__" or len(name) > LONGEST_NAME or not storable(name):
         raise Unusable("bad_labels", "a label's name is empty, too long, reserved, or no text")
     return name
 
@@ -277,13 +247,6 @@ def _label(value: object) -> str:
         value = str(value)
     if not isinstance(value, str):
         raise Unusable("bad_labels", "a label's value must be a string, a number or a boolean")
-    if len(value) > LONGEST_LABEL or not _storable(value):
+    if len(value) > LONGEST_LABEL or not storable(value):
         raise Unusable("bad_labels", f"a label's value must be up to {LONGEST_LABEL} characters of text, without NUL")
     return value
-
-
-def _storable(text: str) -> bool:
-    """Neither NUL nor half a surrogate pair: no database takes them as text, and one would hold up all the rest."""
-    if "\0" in text:
-        return False
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from consumers import combining
 from consumers.combining import LARGEST_SUM, Combiner, Rows, record_crc
-from consumers.formats.native import LARGEST_WEIGHT
+from consumers.formats.samples import LARGEST_WEIGHT
 from consumers.matching import Matcher
 from consumers.memory import MemoryRecords
 from consumers.ports import MatchRule, Partition, Record, SeriesKey

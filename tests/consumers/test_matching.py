@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers import matching
-from consumers.formats.native import Sample
+from consumers.formats.samples import Sample
+from consumers.formats.series import Series
 from consumers.matching import UNMATCHED, Matcher, at_or_below
 from consumers.ports import MatchRule, SeriesKey
 from evaluators.agreements import Comparison, RatioIndicator, ThresholdIndicator
@@ -58,7 +59,7 @@ def test_a_sample_feeds_what_a_naive_matcher_says(
 ) -> None:
     """On first sight and from the cache, whether the selectors pin a metric or not."""
     matcher = Matcher(every)
-    sample = Sample(metric, labels, time_us, 1, value)
+    sample = Sample(Series(metric, labels), time_us, 1, value)
 
     first = matcher.target(metric, labels, compares=value is not None)
 

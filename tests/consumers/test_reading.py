@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from consumers.formats.catalogue import Formats
 from consumers.combining import record_crc
 from consumers.memory import MemoryRecords
 from consumers.ports import Fetched, Partition, Position, Record
@@ -14,7 +15,7 @@ from tests.consumers.worlds import START_US, definitions, event, packed
 
 PARTITION = Partition("events", 0)
 NOW_US = START_US + 60_000_000
-LENS = Lens.of(definitions())
+LENS = Lens.of(definitions(), Formats())
 LAST = Record(9, START_US, b"k", packed(event()))
 KNOWN = Position(3, 10, record_crc(LAST), START_US)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from consumers.formats import native
+from consumers.formats.samples import Sample
 from consumers.formats.times import TimeBounds
 from consumers.formats.unusable import Unusable
 from consumers.memory import MemoryBroker, MemoryDeadLetters, MemoryDefinitions, MemoryLedger, MemoryLog
@@ -99,7 +100,7 @@ def recount(values: Iterable[bytes | None], rules: Iterable[MatchRule] = RULES) 
     return counts
 
 
-def judged(rule: MatchRule, sample: native.Sample) -> bool | None:
+def judged(rule: MatchRule, sample: Sample) -> bool | None:
     """Whether a sample is good by a rule; None: not read."""
     indicator = rule.indicator
     if isinstance(indicator, RatioIndicator):

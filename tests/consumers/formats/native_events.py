@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from consumers.formats.native import Sample, read
+from consumers.formats.native import read
+from consumers.formats.samples import Sample
 from consumers.formats.times import EARLIEST_US, TimeBounds
 from consumers.formats.unusable import Unusable
 

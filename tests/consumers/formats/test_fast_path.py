@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.formats import native
-from consumers.formats.native import Sample, Wire
+from consumers.formats.native import Wire
+from consumers.formats.samples import Sample
+from consumers.formats.series import Series, checked_metric
 from consumers.formats.times import EventTimes
 from consumers.formats.unusable import Unusable
 from tests.consumers.formats.native_events import BOUNDS, RECORD_US, outcome
@@ -60,11 +62,11 @@ def strictly(value: bytes) -> list[Sample] | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     time_us = BOUNDS.check(native.time_of(event.time, RECORD_US, EventTimes()))
-    metric = native.checked_metric(event.metric)
+    metric = checked_metric(event.metric)
     labels = native.labels_of(bytes(event.labels), event.service)
     if event.kind == "delta":
-        return [Sample(metric, labels, time_us, native.delta_weight(event.value), None)]
-    return [Sample(metric, labels, time_us, event.count, event.value)]
+        return [Sample(Series(metric, labels), time_us, native.delta_weight(event.value), None)]
+    return [Sample(Series(metric, labels), time_us, event.count, event.value)]
 
 
 def agree(value: bytes) -> None:
@@ -98,4 +100,4 @@ def test_the_usual_event_takes_the_fast_path() -> None:
     """Otherwise the two agree for nothing."""
     usual = {"time": 1_763_900_000_000, "metric": "latency", "labels": {"status": 200}, "value": 1, "kind": "gauge"}
 
-    assert strictly(json.dumps(usual).encode()) == [Sample("latency", {"status": "200"}, RECORD_US, 1, 1.0)]
+    assert strictly(json.dumps(usual).encode()) == [Sample(Series("latency", {"status": "200"}), RECORD_US, 1, 1.0)]

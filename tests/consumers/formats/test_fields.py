@@ -6,15 +6,9 @@ from typing import Any
 
 import pytest
 
-from consumers.formats.native import (
-    LARGEST_WEIGHT,
-    LONGEST_LABEL,
-    LONGEST_METRIC,
-    LONGEST_NAME,
-    MOST_LABELS,
-    Sample,
-    labels_of,
-)
+from consumers.formats.native import labels_of
+from consumers.formats.samples import LARGEST_WEIGHT, Sample
+from consumers.formats.series import LONGEST_LABEL, LONGEST_METRIC, LONGEST_NAME, MOST_LABELS, Series
 from consumers.formats.unusable import Unusable
 from tests.consumers.formats.native_events import RECORD_US, packed, refusal, sample, samples
 
@@ -42,8 +36,7 @@ def test_the_event_of_the_documentation_is_read_as_it_says() -> None:
     )
 
     assert only == Sample(
-        metric="http_request_duration_seconds",
-        labels={"route": "/pay", "status": "200", "service": "checkout"},
+        Series("http_request_duration_seconds", {"route": "/pay", "status": "200", "service": "checkout"}),
         time_us=1_763_900_001_123_000,
         weight=1,
         value=0.1234,
