@@ -20,6 +20,10 @@ Code = Literal[
     "bad_count",
     "bad_kind",
     "unsupported_kind",
+    "missing_value",
+    "bad_line",
+    "not_protobuf",
+    "not_recognised",
 ]
 
 
