@@ -51,9 +51,11 @@ class Loose(msgspec.Struct):
 
 
 def read(
-    value: bytes, *, record_time_us: int, bounds: TimeBounds, event_times: EventTimes | None = None
+    value: bytes, *, record_time_us: int, bounds: TimeBounds | None, event_times: EventTimes | None = None
 ) -> list[Sample]:
-    """Every sample of a record. Raises Unusable: then nothing of the record counts."""
+    """Every sample of a record. Raises Unusable: then nothing of the record counts. `bounds` None: whoever matches the
+    samples looks at their times.
+    """
     event_times = event_times or EventTimes()
     return [_sample(each, record_time_us, bounds, event_times) for each in _elements(value)]
 
