@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import zlib
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -78,13 +79,8 @@ class Bucket:
         return drained
 
 
-class Staged(NamedTuple):
-    """A sample that is known to be good, before it counts."""
-
-    bucket: Bucket
-    time_us: int
-    weight: int
-    value: float
+Staged = tuple[Bucket, int, int, float]
+"""A sample that is known to be good, before it counts: its bucket, event time in us, weight, value."""
 
 
 @dataclass(slots=True)
@@ -236,12 +232,11 @@ class Combiner:
         except Unusable as reason:
             self._letter(records, index, reason)
             return 0
-        for each in staged:
-            self._add(each)
+        self._add(staged)
         self._tally.samples += len(staged)
-        self._tally.unmatched += bool(staged) and all(each.bucket.target is UNMATCHED for each in staged)
+        self._tally.unmatched += bool(staged) and all(bucket.target is UNMATCHED for bucket, _, _, _ in staged)
         latest_us = bounds.latest_us
-        return max((each.time_us for each in staged if each.time_us <= latest_us), default=0)
+        return max([time_us for _, time_us, _, _ in staged if time_us <= latest_us], default=0)
 
     def _staged(self, records: Records, index: int, value: bytes, bounds: TimeBounds) -> list[Staged]:
         """All samples of a record, or Unusable: it counts whole or not at all."""
@@ -256,33 +251,41 @@ class Combiner:
             headers = records.record(index).headers
             found = self._reader.read(Payload(value, record_time_us, self._times, dict(headers)))
             if found is not None:
-                return [self._stage_sample(each, bounds) for each in found]
+                return self._stage_samples(found, bounds)
         samples = native.read(value, record_time_us=record_time_us, bounds=bounds, event_times=self._times)
-        return [self._stage_sample(each, bounds) for each in samples]
+        return self._stage_samples(samples, bounds)
 
     def _stage(self, event: Wire, record_time_us: int, bounds: TimeBounds) -> Staged:
         time_us = bounds.check(native.time_of(event.time, record_time_us, self._times))
         key = (event.metric, bytes(event.labels), event.service)
         compares = event.kind != "delta"
         bucket = (self._counted if compares else self._deltas).get(key) or self._first_sight(key, compares=compares)
-        return Staged(bucket, time_us, event.count if compares else native.delta_weight(event.value), event.value)
+        return bucket, time_us, event.count if compares else native.delta_weight(event.value), event.value
 
-    def _stage_sample(self, sample: Sample, bounds: TimeBounds) -> Staged:
-        """Raises Unusable where an indicator reads a sample that it cannot count."""
-        compares = sample.value is not None
-        known = self._counted if compares else self._deltas
-        series = sample.series
-        bucket = known.get(series)
-        if bucket is None:
-            target = self._matcher.target(series.metric, series.labels, compares=compares)
-            bucket = Bucket(target, self._slot_us)
-            if series.size <= _LONGEST_KEPT:
-                known[series] = bucket
-        if bucket.target is not UNMATCHED:
-            if sample.unfit is not None:
-                raise Unusable(sample.unfit.code, sample.unfit.reason)
-            bounds.check(sample.time_us)
-        return Staged(bucket, sample.time_us, sample.weight, sample.value or 0.0)
+    def _stage_samples(self, samples: Sequence[Sample], bounds: TimeBounds) -> list[Staged]:
+        """Raises Unusable where an indicator reads a sample that it cannot count. Batches are large: one loop."""
+        counted, deltas = self._counted.get, self._deltas.get
+        earliest, latest = bounds.earliest_us, bounds.latest_us
+        staged: list[Staged] = []
+        for sample in samples:
+            value, time_us = sample.value, sample.time_us
+            bucket = deltas(sample.series) if value is None else counted(sample.series)
+            if bucket is None:
+                bucket = self._first_series(sample)
+            if bucket.target is not UNMATCHED:
+                if sample.unfit is not None:
+                    raise Unusable(sample.unfit.code, sample.unfit.reason)
+                if not earliest <= time_us <= latest:
+                    bounds.check(time_us)
+            staged.append((bucket, time_us, sample.weight, value or 0.0))
+        return staged
+
+    def _first_series(self, sample: Sample) -> Bucket:
+        series, compares = sample.series, sample.value is not None
+        bucket = Bucket(self._matcher.target(series.metric, series.labels, compares=compares), self._slot_us)
+        if series.size <= _LONGEST_KEPT:
+            (self._counted if compares else self._deltas)[series] = bucket
+        return bucket
 
     def _first_sight(self, key: tuple[str, bytes, str | None], *, compares: bool) -> Bucket:
         """Raises Unusable (missing_metric, bad_metric, bad_labels)."""
@@ -301,18 +304,19 @@ class Combiner:
             self._touched.append(bucket)
         return bucket.open(slot, time_us, self._slot_us)
 
-    def _add(self, staged: Staged) -> None:
-        bucket = staged.bucket
-        if bucket.target is UNMATCHED:
-            return
-        slot = staged.time_us // self._slot_us
-        cell = bucket.cells.get(slot)
-        if cell is None:
-            cell = self._open(bucket, slot, staged.time_us)
-        cell[0] += staged.weight
-        for place, cut in bucket.cuts:
-            if staged.value <= cut:
-                cell[place] += staged.weight
+    def _add(self, staged: Sequence[Staged]) -> None:
+        slot_us = self._slot_us
+        for bucket, time_us, weight, value in staged:
+            if bucket.target is UNMATCHED:
+                continue
+            slot = time_us // slot_us
+            cell = bucket.cells.get(slot)
+            if cell is None:
+                cell = self._open(bucket, slot, time_us)
+            cell[0] += weight
+            for place, cut in bucket.cuts:
+                if value <= cut:
+                    cell[place] += weight
 
     def _letter(self, records: Records, index: int, reason: Unusable) -> None:
         record = records.record(index)
@@ -333,7 +337,7 @@ def record_crc(record: Record) -> int:
     return zlib.crc32(record.value or b"", zlib.crc32(record.key or b""))
 
 
-def _refuse(value: bytes) -> Wire:
+def _refuse(_: bytes) -> Wire:
     """For topics whose records are not native, whatever they look like."""
     raise TypeError
 
