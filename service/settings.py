@@ -18,6 +18,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from consumers.formats.catalogue import FORMATS, Format, Formats
 from consumers.topics import BadPattern, TopicChoice
 from evaluators import durations
 from service.errors import BadSettings
@@ -30,6 +31,7 @@ LEAST_KEPT_LEDGER = durations.HOUR  # who looks into what a count came from does
 DurationUs = Annotated[int, Field(ge=0)]
 Names = Annotated[tuple[str, ...], NoDecode]
 Options = Annotated[dict[str, str], NoDecode]
+FormatsByTopic = Annotated[dict[str, Format], NoDecode]
 
 _OPTIONS_APART: Final = re.compile(r"[,;\n]\s*(?=[\w.-]+\s*=)")
 """A comma in a value (`range,roundrobin`) does not begin the next option."""
@@ -85,6 +87,12 @@ class Settings(BaseSettings):
     events_topic: str | None = Field(
         None, description="Topic that `emit` and POST /events write to; otherwise the first of UPHELD_TOPICS."
     )
+    format: Format = Field(
+        "auto", description=f"Format of the events: {', '.join(FORMATS)}. auto: each record's headers or shape tell."
+    )
+    topic_formats: FormatsByTopic = Field(
+        default_factory=dict, description="Formats of single topics, as JSON or `checkout=native,edge=auto`."
+    )
     group: str = Field("upheld", description="Kafka consumer group of the ingest workers.")
     topic_partitions: int = Field(4, ge=1, le=1000, description="Partitions of a topic that Upheld creates itself.")
     database_url: SecretStr = Field(
@@ -131,9 +139,15 @@ class Settings(BaseSettings):
     @field_validator("kafka_consumer_settings", "kafka_producer_settings", mode="before")
     @classmethod
     def _options(cls, value: object) -> object:
-        if isinstance(value, Mapping):
-            return {str(name): _option(each) for name, each in cast("Mapping[object, object]", value).items()}
-        return _options_in(value) if isinstance(value, str) else value
+        return _options_of(value)
+
+    @field_validator("topic_formats", mode="before")
+    @classmethod
+    def _topic_formats(cls, value: object) -> object:
+        found = _options_of(value)
+        if isinstance(found, dict):
+            _check_formats(cast("dict[str, str]", found))
+        return cast("object", found)
 
     @model_validator(mode="before")
     @classmethod
@@ -153,6 +167,9 @@ class Settings(BaseSettings):
             raise ValueError(f"UPHELD_TOPICS_PATTERN {error}") from None
         if self.events_topic and not choice.matches(self.events_topic):
             raise ValueError("UPHELD_EVENTS_TOPIC is none of the topics that are read")
+        unread = sorted(topic for topic in self.topic_formats if not choice.matches(topic))
+        if unread:
+            raise ValueError(f"UPHELD_TOPIC_FORMATS has topics that are not read: {', '.join(unread)}")
         return self
 
     @model_validator(mode="after")
@@ -187,6 +204,11 @@ class Settings(BaseSettings):
     def topic_choice(self) -> TopicChoice:
         """The topics that are read."""
         return TopicChoice(self.topics, self.topics_pattern or None)
+
+    @property
+    def formats(self) -> Formats:
+        """Which format each topic is in."""
+        return Formats(self.format, self.topic_formats)
 
     @property
     def written_topic(self) -> str | None:
@@ -233,6 +255,13 @@ def described() -> list[tuple[str, str, str]]:
     return rows
 
 
+def _options_of(value: object) -> object:
+    """A mapping, or text that holds one; anything else as it is, for pydantic to refuse."""
+    if isinstance(value, Mapping):
+        return {str(name): _option(each) for name, each in cast("Mapping[object, object]", value).items()}
+    return _options_in(value) if isinstance(value, str) else value
+
+
 def _option(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -253,6 +282,12 @@ def _options_in(text: str) -> dict[str, object]:
         if part:
             options[name.strip()] = value.strip()
     return options
+
+
+def _check_formats(by_topic: Mapping[str, str]) -> None:
+    unknown = sorted(topic for topic, form in by_topic.items() if form not in FORMATS)
+    if unknown:
+        raise ValueError(f"no such format for {', '.join(unknown)}: there are {', '.join(FORMATS)}")
 
 
 def _contradictions(settings: Settings) -> Iterator[str]:

@@ -53,6 +53,7 @@ class IngestPart:
                 dead_letters=dead_letters,
                 definitions=DefinitionsStore(engine),
                 topics=settings.topic_choice,
+                formats=settings.formats,
                 clock=now_us,
                 name=self._process.name,
                 pace=Pace(future_us=settings.future_bound),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from consumers.formats.catalogue import Formats
 from service.errors import BadSettings
 from service.settings import described, load
 
@@ -82,3 +83,49 @@ def test_every_setting_is_described_with_its_default() -> None:
     assert rows["UPHELD_METRICS_WINDOWS"][0] == "5m,1h,6h,3d,period"
     assert rows["UPHELD_SLOT"][0] == "10s"
     assert all(text for _, text in rows.values())
+
+
+def test_every_topic_is_in_any_format_unless_it_is_said() -> None:
+    """What a record is in, it shows by itself."""
+    assert load().formats == Formats("auto", {})
+    assert load(format="native").formats.of("events") == "native"
+
+
+@pytest.mark.parametrize(
+    "written", ["checkout=native, edge=auto", "checkout=native\nedge = auto", '{"checkout": "native", "edge": "auto"}']
+)
+def test_formats_of_single_topics_are_a_mapping(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written like the settings of Kafka's clients; the other topics are in UPHELD_FORMAT."""
+    monkeypatch.setenv("UPHELD_TOPICS", "checkout,edge,search")
+    monkeypatch.setenv("UPHELD_TOPIC_FORMATS", written)
+    assert [load(format="native").formats.of(topic) for topic in ("checkout", "edge", "search")] == [
+        "native",
+        "auto",
+        "native",
+    ]
+
+
+def test_formats_of_single_topics_come_from_the_file_too(tmp_path: Path) -> None:
+    """As YAML; a topic may be one that a pattern finds."""
+    (tmp_path / "upheld.yaml").write_text("topics_pattern: metrics-.*\ntopic_formats:\n  metrics-a: native\n")
+    assert load().formats.by_topic == {"metrics-a": "native"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"format": "hunter2"}, "UPHELD_FORMAT: Input should be 'auto'"),
+        ({"topic_formats": "events=hunter2"}, "no such format for events: there are auto, native"),
+        ({"topic_formats": {"events": ["hunter2"], "a": None}}, "no such format for a, events: there are auto, native"),
+        ({"topic_formats": ["hunter2"]}, "UPHELD_TOPIC_FORMATS: Input should be a valid dictionary"),
+        ({"topic_formats": "native"}, "UPHELD_TOPIC_FORMATS: Value error, must be a JSON object or name=value"),
+        ({"topic_formats": "other=native"}, "UPHELD_TOPIC_FORMATS has topics that are not read: other"),
+        ({"topic_formats": "events=native", "topics_pattern": "x"}, "has topics that are not read: events"),
+    ],
+)
+def test_a_format_that_there_is_not_is_refused(flags: dict[str, object], said: str) -> None:
+    """So is one for a topic that nobody reads: somebody believes that it is used."""
+    with pytest.raises(BadSettings) as caught:
+        load(**flags)
+    assert said in str(caught.value)
+    assert "hunter2" not in str(caught.value)
