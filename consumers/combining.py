@@ -16,7 +16,8 @@ import msgspec
 import numpy as np
 
 from consumers.formats import native
-from consumers.formats.catalogue import Format, reader
+from consumers.formats.catalogue import reader
+from consumers.formats.choice import Format
 from consumers.formats.native import LARGEST_VALUE, Wire
 from consumers.formats.samples import Payload, Sample
 from consumers.formats.series import checked_metric

@@ -8,7 +8,7 @@ from enum import Enum, auto
 import numpy as np
 
 from consumers.combining import Combiner, Tally, record_crc
-from consumers.formats.catalogue import Formats
+from consumers.formats.choice import Formats
 from consumers.matching import Matcher
 from consumers.ports import DeadLetter, Definitions, Entry, Fetched, Partition, PartitionStatus, Position, Records
 

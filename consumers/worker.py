@@ -15,7 +15,7 @@ from typing import Final, Literal
 import structlog
 
 from consumers.errors import DefinitionsMoved, IngestError, LedgerUnavailable, LogUnavailable, PositionOutOfRange
-from consumers.formats.catalogue import Formats
+from consumers.formats.choice import Formats
 from consumers.pace import SECOND_US, Away, Pace
 from consumers.ports import (
     DeadLetters,

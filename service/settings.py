@@ -18,7 +18,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-from consumers.formats.catalogue import FORMATS, Format, Formats
+from consumers.formats.choice import FORMATS, Format, Formats
 from consumers.topics import BadPattern, TopicChoice
 from evaluators import durations
 from service.errors import BadSettings

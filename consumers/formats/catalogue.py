@@ -1,16 +1,23 @@
-"""The formats by name, which topic speaks which, and how one is told from another where nobody says."""
+"""A reader for each format, and one that tells by itself which it needs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol, get_args
+from typing import Final, Protocol
 
+from consumers.formats import native
+from consumers.formats.choice import Format
+from consumers.formats.cloudevents import CloudEvents
+from consumers.formats.influx import Influx
+from consumers.formats.otlp import OtlpJson, OtlpProto
+from consumers.formats.prometheus import Prometheus
 from consumers.formats.recognition import recognised
 from consumers.formats.samples import Payload, Sample
-
-Format = Literal["auto", "native"]
-FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+from consumers.formats.slo_exporter import SloExporter
+from consumers.formats.statsd import StatsD
+from consumers.formats.telegraf import Telegraf
+from consumers.formats.vector import Vector
+from consumers.formats.zabbix import Zabbix
 
 
 class Reader(Protocol):
@@ -23,15 +30,18 @@ class Reader(Protocol):
         ...
 
 
-READERS: Final[Mapping[str, Callable[[], Reader]]] = {}
-"""Of the formats but `auto` and `native`."""
-
-
 def reader(form: Format) -> Reader | None:
-    """A new reader; None: the native format, which the combiner reads by itself."""
+    """A new reader; None: the native format, which ingest reads by itself."""
     if form == "native":
         return None
-    return Recognising() if form == "auto" else READERS[form]()
+    return Recognising() if form == "auto" else _READERS[form]()
+
+
+def samples_of(form: Format, payload: Payload) -> Sequence[Sample]:
+    """What a record of a topic of this format holds, once. Raises Unusable."""
+    chosen = reader(form)
+    found = chosen.read(payload) if chosen is not None else None
+    return _native(payload) if found is None else found
 
 
 class Recognising:
@@ -41,21 +51,40 @@ class Recognising:
         self._readers: dict[str, Reader] = {}
 
     def read(self, payload: Payload) -> Sequence[Sample] | None:
+        """None where nothing is recognised."""
         form = recognised(payload.value, payload.headers)
         if form is None:
             return None
         known = self._readers.get(form)
         if known is None:
-            known = self._readers[form] = READERS[form]()
+            known = self._readers[form] = _READERS[form]()
         return known.read(payload)
 
 
-@dataclass(frozen=True, slots=True)
-class Formats:
-    """Topics and their formats; `otherwise` holds where a topic has none of its own."""
+class Whatever:
+    """Reads data that some envelope holds: in a format that is recognised, else as native events."""
 
-    otherwise: Format = "auto"
-    by_topic: Mapping[str, Format] = field(default_factory=dict[str, Format])
+    def __init__(self) -> None:
+        self._recognising = Recognising()
 
-    def of(self, topic: str) -> Format:
-        return self.by_topic.get(topic, self.otherwise)
+    def __call__(self, payload: Payload) -> Sequence[Sample]:
+        found = self._recognising.read(payload)
+        return _native(payload) if found is None else found
+
+
+def _native(payload: Payload) -> Sequence[Sample]:
+    return native.read(payload.value, record_time_us=payload.time_us, bounds=None, event_times=payload.times)
+
+
+_READERS: Final[Mapping[str, Callable[[], Reader]]] = {
+    "cloudevents": lambda: CloudEvents(Whatever()),
+    "otlp_proto": OtlpProto,
+    "otlp_json": OtlpJson,
+    "telegraf_json": Telegraf,
+    "influx": Influx,
+    "prometheus": Prometheus,
+    "vector": Vector,
+    "zabbix": Zabbix,
+    "statsd": StatsD,
+    "slo_exporter": SloExporter,
+}

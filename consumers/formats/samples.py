@@ -61,6 +61,16 @@ def gauge(series: Series, time_us: int, value: float, count: int = 1) -> Sample:
     return Sample(series, time_us, count, value, None if math.isfinite(value) else NOT_FINITE)
 
 
+def number(found: float | str) -> float:
+    """A number as a float; NaN where text is none, infinite where it is beyond all bounds."""
+    try:
+        return float(found)
+    except OverflowError:
+        return math.inf
+    except ValueError:
+        return math.nan
+
+
 def delta(series: Series, time_us: int, increase: float) -> Sample:
     """So many occurrences since the sample before."""
     if not 0 <= increase <= LARGEST_WEIGHT:  # NaN too

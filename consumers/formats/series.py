@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -11,6 +12,7 @@ LONGEST_METRIC: Final = 512
 LONGEST_NAME: Final = 256
 LONGEST_LABEL: Final = 4_096
 MOST_LABELS: Final = 128
+_WHOLE_BELOW: Final = 1e15  # above it a float is no exact number of units
 
 
 class Series:
@@ -62,6 +64,18 @@ def tolerated(labels: Mapping[str, str]) -> dict[str, str]:
         for name, value in labels.items()
         if name and value and name != "__name__"
     }
+
+
+def label_text(value: str | float | bool) -> str:
+    """A label's value as text: 200 for 200 and 200.0, `true` for true. Raises Unusable (bad_labels)."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and math.isfinite(value):
+        value = int(value) if value.is_integer() and abs(value) < _WHOLE_BELOW else repr(value)
+    try:
+        return str(value)
+    except ValueError as error:  # Python refuses to write thousands of digits
+        raise Unusable("bad_labels", "a label's value is too large a number") from error
 
 
 def storable(text: str) -> bool:

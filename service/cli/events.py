@@ -17,6 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from consumers.errors import IngestError, LogUnavailable
 from consumers.formats import native
+from consumers.formats.samples import Payload
 from consumers.formats.times import EARLIEST_US, EventTimes, TimeBounds
 from consumers.formats.unusable import Unusable
 from consumers.kafka import KafkaEventSink, KafkaTopics
@@ -126,10 +127,15 @@ def _usable(lines: Sequence[tuple[int, bytes]], settings: Settings, *, shown: in
 
 def explain(settings: Settings, event: str, files: Sequence[Path] | None) -> None:
     """Prints for each objective whether the event feeds it, and why. Raises CheckFailed for an unusable event."""
+    from consumers.formats.catalogue import samples_of
+
     text = sys.stdin.buffer.read() if event == "-" else event.encode()
     now = now_us()
+    bounds = TimeBounds(EARLIEST_US, now + settings.future_bound)
     try:
-        samples = native.read(text, record_time_us=now, bounds=TimeBounds(EARLIEST_US, now + settings.future_bound))
+        samples = samples_of(settings.formats.otherwise, Payload(text, now, EventTimes(), {}))
+        for sample in samples:
+            bounds.check(sample.time_us)
     except Unusable as error:
         raise CheckFailed(f"the event cannot be used: {error.code}: {error.reason}") from None
     rules = _rules_of(files) if files else asyncio.run(_rules_in_force(settings))
@@ -139,6 +145,9 @@ def explain(settings: Settings, event: str, files: Sequence[Path] | None) -> Non
     for sample in samples:
         labels = ", ".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
         console.print(f"[bold]{escape(sample.metric)}[/bold]{{{escape(labels)}}}")
+        if sample.unfit is not None:
+            console.print(f"  [red]cannot be counted[/red]: {sample.unfit.reason}")
+            continue
         for one in explained(sample.metric, sample.labels, sample.value, sample.time_us, rules):
             mark = "[green]feeds[/green]    " if one.feeds else "[dim]does not[/dim] "
             console.print(f"  {mark} {one.agreement}/{one.objective}: {escape('; '.join(one.reasons))}")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from consumers.formats.catalogue import Formats
 from consumers.combining import record_crc
+from consumers.formats.choice import Formats
 from consumers.memory import MemoryRecords
 from consumers.ports import Fetched, Partition, Position, Record
 from consumers.reading import Lens, Reading, Taken, gap

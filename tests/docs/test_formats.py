@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from consumers.formats import native
-from consumers.formats.catalogue import FORMATS
+from consumers.formats.choice import FORMATS
 from consumers.formats.recognition import recognised
 from tests.consumers.formats.native_events import RECORD_US
 from tests.docs.test_deploy import ROOT

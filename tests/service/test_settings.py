@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.formats.catalogue import Formats
+from consumers.formats.choice import Formats
 from service.errors import BadSettings
 from service.settings import described, load
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, cast
 
 import msgspec
 
+from consumers.formats.json_text import decoded
 from consumers.formats.otlp import points
 from consumers.formats.otlp.scopes import Pairs, Scopes, scope_labels
 from consumers.formats.samples import Payload, Sample
@@ -123,7 +124,7 @@ class _Scope(_Message):
 
 
 _KINDS: Final = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
-_DECODE: Final = msgspec.json.Decoder(_MetricsData).decode
+_DECODER: Final = msgspec.json.Decoder(_MetricsData)
 _DECODE_RESOURCE: Final = msgspec.json.Decoder(_Resource | None).decode
 _DECODE_SCOPE: Final = msgspec.json.Decoder(_Scope | None).decode
 _DECODE_ATTRIBUTES: Final = msgspec.json.Decoder(list[_Attribute] | None).decode
@@ -137,10 +138,8 @@ class OtlpJson:
 
     def read(self, payload: Payload) -> Sequence[Sample]:
         """Raises Unusable (empty, not_json, too_deep, and what is wrong with a point)."""
-        if not payload.value.strip():
-            raise Unusable("empty", "the record is empty")
         samples: list[Sample] = []
-        for resource in _decoded(payload.value).resource_metrics:
+        for resource in decoded(_DECODER, payload.value).resource_metrics:
             for scope in resource.scope_metrics:
                 of = (bytes(resource.resource), bytes(scope.scope))
                 known = self._scopes.scope(of, lambda of=of: _labels(*of))
@@ -149,25 +148,6 @@ class OtlpJson:
                         if getattr(metric, kind) is not None:
                             samples += points.read(_FORM, known, metric, kind, payload)
         return samples
-
-
-def _decoded(value: bytes) -> _MetricsData:
-    try:
-        return _DECODE(value)
-    except RecursionError as error:
-        raise Unusable("too_deep", "the JSON is nested too deeply") from error
-    except UnicodeDecodeError as error:
-        raise Unusable("not_utf8", f"byte {error.start} is not UTF-8") from error
-    except msgspec.ValidationError as error:
-        raise Unusable("bad_value", f"the record is not OpenTelemetry metrics{_place(error)}") from error
-    except msgspec.DecodeError as error:
-        raise Unusable("not_json", "the record is not JSON") from error
-
-
-def _place(error: msgspec.ValidationError) -> str:
-    """The path that the library gives: names of fields that we have declared, nothing of the payload."""
-    _, found, place = str(error).rpartition(" - at `$.")
-    return f": see {place.rstrip('`')}" if found else ""
 
 
 def _attributes(point: Any) -> Hashable:

@@ -25,8 +25,8 @@ def _metrics_data() -> Any:
     for message in file.message_type:
         _leave(message)
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)  # type: ignore[no-untyped-call]
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("upheld.MetricsData"))  # type: ignore[no-untyped-call]
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("upheld.MetricsData"))
 
 
 def _leave(message: descriptor_pb2.DescriptorProto) -> None:
