@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from consumers.formats.samples import Sample
 from consumers.formats.series import Series
 
+_POSITIONAL_FROM: Final = 1e-4
+_POSITIONAL_BELOW: Final = 1e6
+
 
 def bound_text(bound: float) -> str:
-    """A bound or a quantile as Go writes it: 0.005, 1, 1e+06, +Inf."""
-    if math.isinf(bound):
-        return "+Inf" if bound > 0 else "-Inf"
-    text = repr(float(bound))
-    mantissa, _, exponent = text.partition("e")
-    if not exponent and abs(bound) >= 1e21:
+    """A bound or a quantile as Prometheus' clients write it (Go's format `g`): 0.005, 1, 1e+06, +Inf."""
+    if not math.isfinite(bound):
+        return "NaN" if math.isnan(bound) else "+Inf" if bound > 0 else "-Inf"
+    text = repr(float(bound)).removesuffix(".0")
+    if not bound or _POSITIONAL_FROM <= abs(bound) < _POSITIONAL_BELOW:
         return text
-    mantissa = mantissa.removesuffix(".0")
-    return f"{mantissa}e{int(exponent):+03d}" if exponent else mantissa
+    mantissa, _, exponent = text.partition("e")
+    if exponent:
+        return f"{mantissa.removesuffix('.0')}e{int(exponent):+03d}"
+    sign, whole, fraction = _parts(mantissa)
+    rest = (whole[1:] + fraction).rstrip("0")
+    return f"{sign}{whole[0]}{'.' if rest else ''}{rest}e{len(whole) - 1:+03d}"
+
+
+def _parts(positional: str) -> tuple[str, str, str]:
+    whole, _, fraction = positional.removeprefix("-").partition(".")
+    return "-" if positional.startswith("-") else "", whole, fraction
 
 
 def histogram(
