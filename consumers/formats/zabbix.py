@@ -6,7 +6,7 @@ Specified in Zabbix' manual, appendix protocols, newline-delimited JSON export p
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -25,6 +25,9 @@ OWN: Final = ("host", "host_name", "itemid", "groups")
 _LATEST_CLOCK: Final = 10**11
 _SECOND_NS: Final = 10**9
 _NOT_ITEMS: Final = Unusable("bad_kind", "the connector must send item values")
+
+
+_Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class _Host(msgspec.Struct, gc=False):
@@ -46,7 +49,7 @@ class _Line(msgspec.Struct, gc=False):
     clock: int | None = None
     ns: int | None = None
     host: _Host | str | None = None
-    itemid: int | str | None = None
+    itemid: _Id | str | None = None
     groups: list[str] | None = None
     item_tags: list[_Tag] | None = None
     average: Any = msgspec.field(default=msgspec.UNSET, name="avg")
