@@ -1,156 +1,145 @@
-"""InfluxDB's line protocol, as Telegraf's `data_format = "influx"` writes it: one point a line.
+r"""InfluxDB's line protocol, as Telegraf writes it with `data_format = "influx"`: a point a line.
 
-Specified in InfluxDB's reference, "Line protocol". The timestamp's unit is told by its size.
+Specified in InfluxDB's line protocol reference; where that is vague, Telegraf's parser decides: a backslash stands for
+itself but before `,`, `=` and a space. `NaN` and `Inf`, which neither of them takes, are taken: other emitters write them.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 
-from consumers.formats import native, times
+from consumers.formats.native import time_of
 from consumers.formats.samples import Payload, Sample, gauge, number
 from consumers.formats.series import Series, checked_metric, tolerated
 from consumers.formats.unusable import Unusable
 
-_MEASUREMENT: Final = re.compile(r"(?:[^,\\\s]|\\.|\\$)+")
-_NAME: Final = re.compile(r"(?:[^,=\\\s]|\\.)+")  # of a tag, its value, or a field
-_TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_VALUE: Final = re.compile(r"[^,\s]+")
-_TIME: Final = re.compile(r"-?[0-9]{1,20}")
-_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,20}[iu]")
-_ESCAPED: Final = re.compile(r"\\([,= \\])")
-_TRUTH: Final = {
+MOST_SERIES: Final = 65_536
+"""Remembered by one reader. Measurements and tags repeat from record to record, and are taken apart once."""
+
+# Every repetition is possessive and every alternative begins with other bytes: no text is gone through twice.
+_MEASUREMENT: Final = r"(?:[^, \t\n\f\r\\]++|\\[^\t\n\f\r])++"
+_KEY: Final = r"(?:[^,= \t\n\f\r\\]++|\\[^\t\n\f\r])++"
+_TAG: Final = r"(?:[^,= \t\n\f\r\\]++|\\[^\t\n\f\r\\]|\\(?=\\))++"
+_FLOAT: Final = r"[-+]?+(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][-+]?+[0-9]++)?+"
+_NUMBER: Final = rf"[-+]?+[0-9]++i|[0-9]++u|{_FLOAT}|[-+]?+(?:[nN][aA][nN]|[iI][nN][fF])"
+_BOOLEAN: Final = r"t(?:rue)?+|T(?:rue|RUE)?+|f(?:alse)?+|F(?:alse|ALSE)?+"
+_TEXT: Final = r'"(?:[^"\\]++|\\[\s\S])*+"'
+_VALUE: Final = rf"(?:{_TEXT}|(?:{_NUMBER}|{_BOOLEAN})(?=[, \t\n\v\f\r]|\Z))"
+
+_HEAD: Final = rf"{_MEASUREMENT}(?:,{_TAG}={_TAG})*+"
+_FIELDS: Final = rf"{_KEY}={_VALUE}(?:,{_KEY}={_VALUE})*+"
+_BLANKS: Final = r"[ \t\v\f]"
+_TIME: Final = r"-?+[0-9]{1,19}+"
+_END: Final = rf"(?:{_BLANKS}++({_TIME}))?+{_BLANKS}*+(?:\r?+\n|\r?+\Z)"
+
+_BETWEEN: Final = re.compile(r"(?:[ \t\n\v\f\r]++|#[^\n]*+)*+")
+"""Blank lines and comments, from the beginning of a line."""
+
+_POINT: Final = re.compile(rf"({_HEAD}){_BLANKS}++({_FIELDS}){_END}")
+_EACH_FIELD: Final = re.compile(rf"({_KEY})=(?:{_TEXT}|({_NUMBER}|{_BOOLEAN})(?=,|\Z))")
+_EACH_TAG: Final = re.compile(rf",({_TAG})=({_TAG})")
+_NAMED: Final = re.compile(_MEASUREMENT)
+_ESCAPED: Final = re.compile(r"\\([,= ])")
+_NAME_ESCAPED: Final = re.compile(r"\\([, ])")
+
+_STEPS: Final = (
+    (_NAMED, "a point begins with its measurement"),
+    (re.compile(rf"(?:,{_TAG}={_TAG})*+(?=[ \t\v\f])"), "tags are ,key=value and fields come after a space"),
+    (re.compile(rf"{_BLANKS}++{_FIELDS}"), "a field is key=value, with a number, a boolean or a quoted text"),
+)
+"""A point bit by bit, and what is wrong where it does not go on."""
+_REST: Final = "a field that is none, or more than a time after the fields"
+
+_BOOLEANS: Final = {
     **dict.fromkeys(("t", "T", "true", "True", "TRUE"), 1.0),
     **dict.fromkeys(("f", "F", "false", "False", "FALSE"), 0.0),
 }
 
 
 class Influx:
-    """Each number among a point's fields is a sample of `<measurement>_<field>`; texts are no samples."""
+    """Each numeric field becomes a value of the metric `<measurement>_<field>`, with the tags as labels."""
+
+    def __init__(self) -> None:
+        self._head = lru_cache(MOST_SERIES)(_head)
+        self._series = lru_cache(MOST_SERIES)(self._built)
 
     def read(self, payload: Payload) -> Sequence[Sample]:
-        """Raises Unusable (empty, not_utf8, bad_line with its number, bad_time, bad_labels)."""
-        try:
-            line = _Line(payload.value.decode())
-        except UnicodeDecodeError as error:
-            raise Unusable("not_utf8", f"byte {error.start} is not UTF-8") from error
+        """Raises Unusable (empty, not_utf8, bad_line, and what is wrong with a point), with the line's number."""
+        text = _text(payload.value)
         samples: list[Sample] = []
-        points = 0
-        while line.next_point():
-            samples += _point(line, payload)
-            points += 1
-        if not points:
-            raise Unusable("empty", "the record is empty")
+        for point in _points(text):
+            try:
+                samples += self._samples(point, payload)
+            except Unusable as error:
+                raise _at(text, point.start(), error) from error
         return samples
 
+    def _samples(self, point: re.Match[str], payload: Payload) -> list[Sample]:
+        head, _, time = point.groups()
+        self._head(head)  # broken ones are refused, be there a field to count or none
+        time_us = time_of(None if time is None else int(time), payload.time_us, payload.times)
+        values = [(key, _value(text)) for key, text in _EACH_FIELD.findall(point.string, *point.span(2)) if text]
+        return [gauge(self._series(head, key), time_us, value) for key, value in values if value == value]  # noqa: PLR0124 - not NaN
 
-class _Line:
-    """Where reading stands in a text of lines; a quoted text may go over several."""
+    def _built(self, head: str, key: str) -> Series:
+        measurement, labels = self._head(head)
+        return Series(checked_metric(f"{measurement}_{_plain(key)}"), labels)
 
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._place = 0
 
-    def next_point(self) -> bool:
-        """Go to the next line that is neither blank nor a comment."""
-        text = self._text
-        while self._place < len(text):
-            end = text.find("\n", self._place)
-            end = len(text) if end < 0 else end
-            line = text[self._place : end].strip()
-            if line and not line.startswith("#"):
-                while text[self._place].isspace():
-                    self._place += 1
-                return True
-            self._place = end + 1
-        return False
+def _text(value: bytes) -> str:
+    if not value.strip():
+        raise Unusable("empty", "the record is empty")
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise Unusable("not_utf8", f"byte {error.start} is not UTF-8") from error
 
-    def take(self, pattern: re.Pattern[str]) -> str | None:
-        found = pattern.match(self._text, self._place)
+
+def _points(text: str) -> Iterator[re.Match[str]]:
+    place = _next(text, 0)
+    while place < len(text):
+        point = _POINT.match(text, place)
+        if point is None:
+            raise _at(text, place, Unusable("bad_line", _fault(text, place)))
+        yield point
+        place = _next(text, point.end())
+
+
+def _next(text: str, place: int) -> int:
+    between = _BETWEEN.match(text, place)
+    return place if between is None else between.end()
+
+
+def _at(text: str, place: int, error: Unusable) -> Unusable:
+    line = text.count("\n", 0, place) + 1
+    return Unusable(error.code, f"line {line}: {error.reason}")
+
+
+def _fault(text: str, place: int) -> str:
+    for step, reason in _STEPS:
+        found = step.match(text, place)
         if found is None:
-            return None
-        self._place = found.end()
-        return found[0]
-
-    def need(self, pattern: re.Pattern[str], what: str) -> str:
-        found = self.take(pattern)
-        return self.broken(what) if found is None else found
-
-    def has(self, mark: str) -> bool:
-        if not self._text.startswith(mark, self._place):
-            return False
-        self._place += 1
-        return True
-
-    def blanks(self) -> bool:
-        """Over spaces; whether there were any."""
-        before = self._place
-        while self._place < len(self._text) and self._text[self._place] in " \t":
-            self._place += 1
-        return self._place > before
-
-    def end(self) -> bool:
-        """Over the end of the line, if that is where we are."""
-        self.blanks()
-        self.has("\r")
-        return self._place >= len(self._text) or self.has("\n")
-
-    def broken(self, what: str) -> str:
-        number = self._text.count("\n", 0, self._place) + 1
-        raise Unusable("bad_line", f"line {number}: {what}")
+            return reason
+        place = found.end()
+    return _REST
 
 
-def _point(line: _Line, payload: Payload) -> list[Sample]:
-    measurement = _plain(line.need(_MEASUREMENT, "a point begins with a measurement"))
-    tags: dict[str, str] = {}
-    while line.has(","):
-        tag = _plain(line.need(_NAME, "a tag has no name"))
-        if not line.has("="):
-            line.broken("a tag has no value")
-        tags[tag] = _plain(line.need(_NAME, "a tag has no value"))
-    if not line.blanks():
-        line.broken("a space parts the measurement and its tags from the fields")
-    fields = _fields(line)
-    stamp = None if line.end() else line.need(_TIME, "after the fields comes a whole number, the time")
-    if stamp is not None and not line.end():
-        line.broken("nothing comes after the time")
-    time_us = native.time_of(None, payload.time_us, payload.times) if stamp is None else times.of_number(int(stamp))
-    labels = tolerated(tags)
-    return [
-        gauge(Series(checked_metric(f"{measurement}_{field}"), labels), time_us, value)
-        for field, value in fields
-        if not math.isnan(value)
-    ]
-
-
-def _fields(line: _Line) -> list[tuple[str, float]]:
-    """Names and values; NaN stands for a text."""
-    fields: list[tuple[str, float]] = []
-    while True:
-        name = _plain(line.need(_NAME, "a field has no name"))
-        if not line.has("="):
-            line.broken("a field has no value")
-        if line.take(_TEXT) is not None:
-            value = math.nan
-        else:
-            text = line.need(_VALUE, "a field has no value")
-            value = _number(text) if (found := _TRUTH.get(text)) is None else found
-            if value is None:
-                line.broken("a field's value is neither number, boolean nor quoted text")
-        fields.append((name, value or 0.0))
-        if not line.has(","):
-            return fields
-
-
-def _number(text: str) -> float | None:
-    if _WHOLE.fullmatch(text):
-        return number(text[:-1])
-    return number(text) if _NUMBER.fullmatch(text) else None
+def _head(head: str) -> tuple[str, dict[str, str]]:
+    """The measurement and the tags."""
+    named = _NAMED.match(head)
+    measurement = head if named is None else named[0]
+    tags = _EACH_TAG.findall(head, len(measurement))
+    labels = tolerated({_plain(key): _plain(value) for key, value in tags})
+    return checked_metric(_NAME_ESCAPED.sub(r"\1", measurement)), labels
 
 
 def _plain(text: str) -> str:
     return _ESCAPED.sub(r"\1", text) if "\\" in text else text
+
+
+def _value(text: str) -> float:
+    known = _BOOLEANS.get(text)
+    return number(text.rstrip("iu")) if known is None else known
