@@ -22,7 +22,6 @@ PREFIX: Final = "ce_"
 REQUIRED: Final = ("specversion", "id", "source", "type")
 
 _JSON_TYPES: Final = (MEDIA_TYPE, MEDIA_TYPE + b"+json", MEDIA_TYPE + b"-batch", MEDIA_TYPE + b"-batch+json")
-_NO_DATA: Final = Unusable("missing_value", "the CloudEvent has no data")
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -90,7 +89,7 @@ def _of_headers(payload: Payload) -> Payload:
     _check_version(_header_text(headers["ce_specversion"], "ce_specversion"))
     time = headers.get("ce_time")
     if not payload.value.strip():
-        raise _NO_DATA
+        raise Unusable("missing_value", "the CloudEvent has no data")
     return Payload(
         payload.value,
         _time_us(_header_text(time, "ce_time") if time else None, payload),
@@ -159,7 +158,7 @@ def _data(event: _Event) -> bytes:
     elif data.startswith(b'"'):
         data = _of_string(data)
     if not data.strip():
-        raise _NO_DATA
+        raise Unusable("missing_value", "the CloudEvent has no data")
     return data
 
 

@@ -24,7 +24,6 @@ OWN: Final = ("host", "host_name", "itemid", "groups")
 
 _LATEST_CLOCK: Final = 10**11
 _SECOND_NS: Final = 10**9
-_NOT_ITEMS: Final = Unusable("bad_kind", "the connector must send item values")
 
 
 _Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -81,7 +80,7 @@ class Zabbix:
 
 def _samples(line: _Line, payload: Payload) -> Sequence[Sample]:
     if line.kind is None or (line.value is msgspec.UNSET and line.average is not msgspec.UNSET):
-        raise _NOT_ITEMS
+        raise Unusable("bad_kind", "the connector must send item values")
     if line.kind not in NUMERIC:
         return ()
     series = Series(checked_metric(line.name), tolerated(_labels(line)))
