@@ -159,7 +159,7 @@ class Combiner:
             except REFUSED:
                 event = None
             if event is None or len(value) > LARGEST_VALUE:  # type: ignore[arg-type]  # a value, since it was decoded
-                newest = max(newest, self._unusual(records, index, bounds))
+                newest = max(newest, self._unusual(records, index, value, bounds))
                 continue
             try:
                 text = event.time
@@ -169,7 +169,7 @@ class Combiner:
                         second_us, tail_us = self._times.of_text(text), 0
                     time_us = second_us + tail_us
                 elif text is None and self._reader is not None and records.record(index).headers:
-                    newest = max(newest, self._unusual(records, index, bounds))  # they may hold the time
+                    newest = max(newest, self._unusual(records, index, value, bounds))  # they may hold the time
                     continue
                 else:
                     time_us = native.time_of(text, records.time_us(index), self._times)
@@ -222,9 +222,8 @@ class Combiner:
 
     # ------------------------------------------------------------------------------------------------ the unusual
 
-    def _unusual(self, records: Records, index: int, bounds: TimeBounds) -> int:
+    def _unusual(self, records: Records, index: int, value: bytes | None, bounds: TimeBounds) -> int:
         """A record that the strict decoder refused: several events, none, or a looser one. Gives its newest time."""
-        value = records.values[index]
         if value is None:
             self._tally.skipped += 1
             return 0
