@@ -76,6 +76,7 @@ format: $(VENV)/.developed ## mend what a tool can mend
 
 bench: $(VENV)/.developed ## the benchmarks, with their figures (ARGS="--broker kafka" for the first)
 	@$(BIN)/python benchmarks/ingest.py $(ARGS)
+	@echo; $(BIN)/python benchmarks/formats.py
 	@echo; $(BIN)/python benchmarks/engine.py
 	@echo; $(BIN)/python benchmarks/restart.py
 	@echo; $(BIN)/python benchmarks/growth.py
