@@ -241,14 +241,14 @@ class Combiner:
     def _staged(self, records: Records, index: int, value: bytes, bounds: TimeBounds) -> list[Staged]:
         """All samples of a record, or Unusable: it counts whole or not at all."""
         record_time_us = records.time_us(index)
-        if self._strict_first and not (self._reader and records.record(index).headers):
+        headers = records.record(index).headers if self._reader is not None else ()
+        if self._strict_first and not headers:
             events = _several(value)
             if events:
                 return [self._stage(each, record_time_us, bounds) for each in events]
         if self._reader is not None:
             if len(value) > LARGEST_VALUE:
                 raise Unusable("too_large", f"the record is larger than {LARGEST_VALUE:,} bytes")
-            headers = records.record(index).headers
             found = self._reader.read(Payload(value, record_time_us, self._times, dict(headers)))
             if found is not None:
                 return self._stage_samples(found, bounds)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from consumers.formats.native import time_of
-from consumers.formats.samples import Payload, Sample, gauge, number
+from consumers.formats.samples import Payload, Sample, gauge, number, text_of
 from consumers.formats.series import Series, checked_metric, tolerated
 from consumers.formats.unusable import Unusable
 
@@ -68,7 +68,7 @@ class Influx:
 
     def read(self, payload: Payload) -> Sequence[Sample]:
         """Raises Unusable (empty, not_utf8, bad_line, and what is wrong with a point), with the line's number."""
-        text = _text(payload.value)
+        text = text_of(payload)
         samples: list[Sample] = []
         for point in _points(text):
             try:
@@ -87,15 +87,6 @@ class Influx:
     def _built(self, head: str, key: str) -> Series:
         measurement, labels = self._head(head)
         return Series(checked_metric(f"{measurement}_{_plain(key)}"), labels)
-
-
-def _text(value: bytes) -> str:
-    if not value.strip():
-        raise Unusable("empty", "the record is empty")
-    try:
-        return value.decode()
-    except UnicodeDecodeError as error:
-        raise Unusable("not_utf8", f"byte {error.start} is not UTF-8") from error
 
 
 def _points(text: str) -> Iterator[re.Match[str]]:

@@ -14,7 +14,15 @@ import msgspec
 
 from consumers.formats import times
 from consumers.formats.samples import LARGEST_WEIGHT, Sample
-from consumers.formats.series import LONGEST_LABEL, LONGEST_NAME, MOST_LABELS, Series, checked_metric, storable
+from consumers.formats.series import (
+    LONGEST_LABEL,
+    LONGEST_NAME,
+    MOST_LABELS,
+    Series,
+    checked_metric,
+    label_text,
+    storable,
+)
 from consumers.formats.times import EventTimes, TimeBounds
 from consumers.formats.unusable import Unusable
 
@@ -241,12 +249,8 @@ def _name(name: str) -> str:
 
 
 def _label(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and math.isfinite(value):
-        value = int(value) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    if isinstance(value, int):
-        value = str(value)
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        value = label_text(value)
     if not isinstance(value, str):
         raise Unusable("bad_labels", "a label's value must be a string, a number or a boolean")
     if len(value) > LONGEST_LABEL or not storable(value):

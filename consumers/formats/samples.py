@@ -49,8 +49,17 @@ class Payload:
     headers: Mapping[str, bytes]
 
 
+def text_of(payload: Payload) -> str:
+    """The record of a format of lines. Raises Unusable (empty, not_utf8)."""
+    if not payload.value.strip():
+        raise Unusable("empty", "the record is empty")
+    try:
+        return payload.value.decode()
+    except UnicodeDecodeError as error:
+        raise Unusable("not_utf8", f"byte {error.start} is not UTF-8") from error
+
+
 CUMULATIVE: Final = Unusable("unsupported_kind", "cumulative counters cannot be counted yet: send deltas")
-STATE: Final = Unusable("unsupported_kind", 'events of kind "state" cannot be counted yet')
 FRACTION: Final = Unusable("bad_value", "a delta must be a whole number: fractions of an occurrence cannot be counted")
 TOO_LARGE: Final = Unusable("bad_value", f"a delta must be from 0 to {LARGEST_WEIGHT:,}")
 NOT_FINITE: Final = Unusable("bad_value", "the value must be finite, not NaN or infinite")

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from consumers.formats.native import time_of
-from consumers.formats.samples import LARGEST_WEIGHT, Payload, Sample, delta, gauge
+from consumers.formats.samples import LARGEST_WEIGHT, Payload, Sample, delta, gauge, text_of
 from consumers.formats.series import Series, checked_metric, tolerated
 from consumers.formats.unusable import Unusable
 
@@ -64,7 +64,7 @@ class StatsD:
     def read(self, payload: Payload) -> Sequence[Sample]:
         """Raises Unusable (empty, not_utf8, bad_line, and what is wrong with a metric), with the line's number."""
         samples: list[Sample] = []
-        for number, line in enumerate(_text(payload.value).split("\n"), 1):
+        for number, line in enumerate(text_of(payload).split("\n"), 1):
             try:
                 samples += self._samples(line.strip(" \t\r"), payload)
             except Unusable as error:
@@ -97,15 +97,6 @@ class StatsD:
         told = _told(rest, _OF_CHECKS)
         series = self._series(name, told.get("#", ""), told.get("c:", ""), told.get("h:", ""))
         return [gauge(series, _time_us(told.get("d:"), payload), float(status))]
-
-
-def _text(value: bytes) -> str:
-    if not value.strip():
-        raise Unusable("empty", "the record is empty")
-    try:
-        return value.decode()
-    except UnicodeDecodeError as error:
-        raise Unusable("not_utf8", f"byte {error.start} is not UTF-8") from error
 
 
 def _recorded(values: str) -> list[str]:

@@ -23,7 +23,6 @@ Code = Literal[
     "missing_value",
     "bad_line",
     "not_protobuf",
-    "not_recognised",
 ]
 
 

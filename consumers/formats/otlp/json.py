@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Sequence
 from typing import Any, Final, Literal, cast
 
@@ -10,7 +9,7 @@ import msgspec
 
 from consumers.formats.json_text import decoded
 from consumers.formats.otlp import points
-from consumers.formats.otlp.scopes import Pairs, Scopes, scope_labels
+from consumers.formats.otlp.scopes import Pairs, Scopes, as_text, scope_labels
 from consumers.formats.samples import Payload, Sample
 from consumers.formats.unusable import Unusable
 
@@ -183,14 +182,7 @@ def _part(decode: Any, value: bytes) -> Any:
 
 
 def _told(attributes: list[_Attribute]) -> list[tuple[str, str]]:
-    return [(each.key, _text(each.value)) for each in attributes]
-
-
-def _text(value: object) -> str:
-    found = _plain(value, 0)
-    if isinstance(found, str):
-        return found
-    return "" if found is None else json.dumps(found, separators=(",", ":"))
+    return [(each.key, as_text(_plain(each.value, 0))) for each in attributes]
 
 
 def _plain(value: object, depth: int) -> object:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, Final, cast
 
@@ -13,7 +12,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from consumers.formats.otlp import points
 from consumers.formats.otlp.messages import MetricsData
-from consumers.formats.otlp.scopes import Pairs, Scopes, scope_labels
+from consumers.formats.otlp.scopes import Pairs, Scopes, as_text, scope_labels
 from consumers.formats.samples import Payload, Sample
 from consumers.formats.unusable import Unusable
 
@@ -76,15 +75,7 @@ def _pairs(attributes: Hashable) -> Pairs:
 
 
 def _told(attributes: Iterable[KeyValue]) -> list[tuple[str, str]]:
-    return [(each.key, _text(each.value)) for each in attributes]
-
-
-def _text(value: AnyValue) -> str:
-    """As the specification has it for systems that know text alone: nested ones become JSON, bytes base64."""
-    found = _plain(value, 0)
-    if isinstance(found, str):
-        return found
-    return "" if found is None else json.dumps(found, separators=(",", ":"))
+    return [(each.key, as_text(_plain(each.value, 0))) for each in attributes]
 
 
 def _plain(value: AnyValue, depth: int) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Hashable, Iterable
 from typing import Final
 
@@ -88,3 +89,10 @@ def scope_labels(resource: Pairs, scope: Pairs, name: str, version: str) -> dict
     labels.update({f"otel_scope_{label}": value for label, value in labels_of(scope).items()})
     labels.update({f"otel_scope_{label}": value for label, value in (("name", name), ("version", version)) if value})
     return labels
+
+
+def as_text(value: object) -> str:
+    """An attribute's value as the specification has it for systems that know text alone: nested ones become JSON."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, separators=(",", ":"))
