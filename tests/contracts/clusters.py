@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
+from aiokafka.errors import TopicAlreadyExistsError
 from aiokafka.structs import TopicPartition
 
 from consumers.kafka import KafkaConnection, KafkaLog
@@ -109,6 +110,12 @@ class KafkaCluster:
             made = NewTopic(topic, partitions, replication, topic_configs=dict(settings or {}))
             answer = await admin.create_topics([made])
             assert all(error[1] == 0 for error in answer.topic_errors), answer
+
+    async def create_unless_there(self, topic: str) -> None:
+        """On a broker that makes topics by itself as soon as some client asks for them."""
+        async with Admin(self.address) as admin:
+            answer = await admin.create_topics([NewTopic(topic, 1, 1)])
+            assert all(error[1] in {0, TopicAlreadyExistsError.errno} for error in answer.topic_errors), answer
 
     async def grow(self, topic: str, partitions: int) -> None:
         """More partitions, in all."""

@@ -208,7 +208,7 @@ async def test_a_broker_that_goes_away_is_noticed_and_its_return_too(
     await reader.log.hint({partition: 0})
     await reader.log.fetch(0, 1)
     again = EmbeddedBroker.start(server.port)
-    await cluster.create(topic_name)
+    await cluster.create_unless_there(topic_name)
     await cluster.append(partition, b"back")
     assert [each.value for each in await reader.read(1)] == [b"back"]
     await reader.log.stop()
