@@ -52,7 +52,109 @@ class ThresholdIndicator:
     bound: float
 
 
-Indicator = RatioIndicator | ThresholdIndicator
+@dataclass(frozen=True, slots=True)
+class HistogramIndicator:
+    """Share of what a histogram counts at or under `bound`; `metric` is the histogram's own name, without `_bucket`."""
+
+    metric: Selector
+    bound: float
+
+
+@dataclass(frozen=True, slots=True)
+class QuantileIndicator:
+    """A slice of time is good when its `q`-quantile (0 to 1) satisfies `quantile op bound`."""
+
+    metric: Selector
+    q: float
+    op: Comparison
+    bound: float
+    window_us: int
+
+
+Quorum = Literal["any", "majority", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class UptimeIndicator:
+    """Share of known time that was up. A probe's state holds until its next one, at most `stale_after_us`, then it is
+    unknown. With several probes (series of `state`), it is up when `quorum` of those that are known say so.
+    """
+
+    state: Selector
+    stale_after_us: int
+    quorum: Quorum = "majority"
+
+
+@dataclass(frozen=True, slots=True)
+class ThroughputIndicator:
+    """A slice of time is good when `occurrences per second op per_second` holds."""
+
+    metric: Selector
+    op: Comparison
+    per_second: float
+    window_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class FreshnessIndicator:
+    """Share of time, since the first sample, in which the newest sample was at most `max_gap_us` old."""
+
+    metric: Selector
+    max_gap_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseIndicator:
+    """Of the pairs that the label `key` joins: share closed within a time since opened, pauses left out."""
+
+    opened: Selector
+    closed: Selector
+    key: str
+    op: Literal["lt", "lte"]
+    within_us: int
+    paused: Selector | None = None
+    resumed: Selector | None = None
+
+
+Indicator = (
+    RatioIndicator
+    | ThresholdIndicator
+    | HistogramIndicator
+    | QuantileIndicator
+    | UptimeIndicator
+    | ThroughputIndicator
+    | FreshnessIndicator
+    | ResponseIndicator
+)
+
+
+EmptySlices = Literal["ignored", "good", "bad"]
+"""What a slice of time in which nothing was counted is, between the first sample and the tick."""
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrences:
+    """The budget counts occurrences (or time, where the indicator measures time)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeslices:
+    """The budget counts slices of time; one is good when its share of good is `target` or more (OpenSLO)."""
+
+    target: float
+    window_us: int
+    empty: EmptySlices = "ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class RatioTimeslices:
+    """The budget counts slices of time, each by its share of good (OpenSLO): all weigh the same, busy or not."""
+
+    window_us: int
+    empty: EmptySlices = "ignored"
+
+
+Budgeting = Occurrences | Timeslices | RatioTimeslices
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +262,7 @@ class Objective:
     alerts: tuple[str, ...] = ("burn-rate",)
     runbook: str | None = None
     display_name: str | None = None
+    budgeting: Budgeting = Occurrences()
 
 
 @dataclass(frozen=True, slots=True)
