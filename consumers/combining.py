@@ -15,6 +15,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from consumers import carrying
+from consumers.carrying import Held
 from consumers.formats import native
 from consumers.formats.catalogue import reader
 from consumers.formats.choice import Format
@@ -23,8 +25,10 @@ from consumers.formats.samples import Payload, Sample
 from consumers.formats.series import checked_metric
 from consumers.formats.times import EARLIEST_US, SECONDS_LENGTH, EventTimes, TimeBounds
 from consumers.formats.unusable import Unusable
-from consumers.matching import UNMATCHED, Matcher, Route, Target
+from consumers.matching import UNMATCHED, Matcher, Target
 from consumers.ports import DeadLetter, Partition, Record, Records, SeriesKey
+from consumers.routing import Reads, Route
+from evaluators.points import Points
 from evaluators.slots import Int64s
 
 LARGEST_SUM: Final = 1 << 62
@@ -47,10 +51,12 @@ REFUSED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeE
 class Bucket:
     """Counts of one (metric, labels) in the span that is being read, by slot."""
 
-    __slots__ = ("cells", "cuts", "loose", "split", "target")
+    __slots__ = ("cells", "counts", "cuts", "held", "loose", "split", "target")
 
     def __init__(self, target: Target, slot_us: int) -> None:
         self.target = target
+        self.counts = target.counts
+        self.held: list[Held] | None = [] if target.carries else None  # what is carried
         self.cuts = tuple(enumerate(target.cuts, 1))  # with their places in a cell
         self.cells: dict[int, Cell] = {}
         # Definitions that change inside a slot: its samples are told apart by (slot, event time of the change).
@@ -59,17 +65,21 @@ class Bucket:
 
     @property
     def untouched(self) -> bool:
-        return not self.cells and not self.loose
+        return not self.cells and not self.loose and not self.held
 
     def open(self, slot: int, time_us: int, slot_us: int) -> Cell:
         """The cell of a slot that has none in `cells`: a new one, or one of a split slot."""
         if slot not in self.split:
-            cell = self.cells[slot] = [0] * (1 + len(self.cuts))
+            cell = self.cells[slot] = [0] * self._width
             return cell
         edges = self.target.edges
         era = bisect_right(edges, time_us)
         since_us = max(edges[era - 1], slot * slot_us) if era else slot * slot_us
-        return self.loose.setdefault((slot, since_us), [0] * (1 + len(self.cuts)))
+        return self.loose.setdefault((slot, since_us), [0] * self._width)
+
+    @property
+    def _width(self) -> int:
+        return 1 + len(self.cuts) + len(self.target.between)
 
     def drain(self, slot_us: int) -> list[tuple[int, int, Cell]]:
         """(slot, an event time that stands for it, cell); the bucket is empty after it."""
@@ -77,11 +87,13 @@ class Bucket:
         drained.extend((slot, since_us, cell) for (slot, since_us), cell in self.loose.items())
         self.cells = {}
         self.loose = {}
+        if self.held:
+            self.held = []
         return drained
 
 
-Staged = tuple[Bucket, int, int, float]
-"""A sample that is known to be good, before it counts: its bucket, event time in us, weight, value."""
+Staged = tuple[Bucket, Held]
+"""A sample that is known to be good, before it counts."""
 
 
 @dataclass(slots=True)
@@ -101,10 +113,13 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """`columns` has shape (6, rows): key, slot, good, total, excluded_good, excluded_total."""
+    """`columns` has shape (6, rows): key, slot, good, total, excluded_good, excluded_total. Of `points`, the series is a key
+    too.
+    """
 
     keys: tuple[SeriesKey, ...]
     columns: Int64s
+    points: Points
 
 
 class Combiner:
@@ -122,6 +137,7 @@ class Combiner:
         self._times = EventTimes()
         self._counted: dict[object, Bucket] = {}  # kinds event and gauge, by (metric, labels as they came, service)
         self._deltas: dict[object, Bucket] = {}
+        self._others: dict[Reads, dict[object, Bucket]] = {"counters": {}, "states": {}}
         self._touched: list[Bucket] = []
         self._tally = Tally()
 
@@ -181,7 +197,7 @@ class Combiner:
                 else:
                     bucket, weight = counted(key), event.count
                 if bucket is None:
-                    bucket = self._first_sight(key, compares=event.kind != "delta")
+                    bucket = self._first_sight(key, "deltas" if event.kind == "delta" else "values")
             except Unusable as reason:
                 self._letter(records, index, reason)
                 continue
@@ -190,6 +206,10 @@ class Combiner:
             if bucket.target is UNMATCHED:
                 unmatched += 1
                 continue
+            if bucket.held is not None:
+                self._hold(bucket, Held(time_us, weight, event.value))
+                if not bucket.counts:
+                    continue
             slot = time_us // slot_us
             cell = bucket.cells.get(slot)
             if cell is None:
@@ -207,18 +227,27 @@ class Combiner:
         """All that was counted since the last cut; nothing of it is kept."""
         keys: dict[SeriesKey, int] = {}
         rows: dict[tuple[int, int], list[int]] = {}
+        points: list[tuple[int, ...]] = []
         for bucket in self._touched:
+            held, target = bucket.held or [], bucket.target
             drained = bucket.drain(self._slot_us)
-            for route in bucket.target.routes:
+            for route in target.routes:
+                if route.carry is not None:
+                    between = None if route.cut is None else target.between[route.cut - len(target.cuts)]
+                    carried = carrying.rows(held, route, len(keys), between, self._slot_us)
+                    if carried:
+                        number = keys.setdefault(route.key, len(keys))
+                        points.extend((number, *row[1:]) for row in carried)
+                    continue
                 covered = [(slot, cell) for slot, at_us, cell in drained if route.covers(at_us)]
                 if covered:  # a series that nothing came into is not named: naming it would admit it
                     _route(route, covered, keys.setdefault(route.key, len(keys)), rows)
         self._touched.clear()
-        for known in (self._counted, self._deltas):
+        for known in (self._counted, self._deltas, *self._others.values()):
             if len(known) > _BUCKETS_KEPT:
                 known.clear()
         tally, self._tally = self._tally, Tally()
-        return Rows(tuple(keys), _columns(rows)), tally
+        return Rows(tuple(keys), _columns(rows), Points.from_rows(points)), tally
 
     # ------------------------------------------------------------------------------------------------ the unusual
 
@@ -234,9 +263,9 @@ class Combiner:
             return 0
         self._add(staged)
         self._tally.samples += len(staged)
-        self._tally.unmatched += bool(staged) and all(bucket.target is UNMATCHED for bucket, _, _, _ in staged)
+        self._tally.unmatched += bool(staged) and all(bucket.target is UNMATCHED for bucket, _ in staged)
         latest_us = bounds.latest_us
-        return max([time_us for _, time_us, _, _ in staged if time_us <= latest_us], default=0)
+        return max([held.time_us for _, held in staged if held.time_us <= latest_us], default=0)
 
     def _staged(self, records: Records, index: int, value: bytes, bounds: TimeBounds) -> list[Staged]:
         """All samples of a record, or Unusable: it counts whole or not at all."""
@@ -258,9 +287,11 @@ class Combiner:
     def _stage(self, event: Wire, record_time_us: int, bounds: TimeBounds) -> Staged:
         time_us = bounds.check(native.time_of(event.time, record_time_us, self._times))
         key = (event.metric, bytes(event.labels), event.service)
-        compares = event.kind != "delta"
-        bucket = (self._counted if compares else self._deltas).get(key) or self._first_sight(key, compares=compares)
-        return bucket, time_us, event.count if compares else native.delta_weight(event.value), event.value
+        if event.kind == "delta":
+            bucket = self._deltas.get(key) or self._first_sight(key, "deltas")
+            return bucket, Held(time_us, native.delta_weight(event.value), event.value)
+        bucket = self._counted.get(key) or self._first_sight(key, "values")
+        return bucket, Held(time_us, event.count, event.value)
 
     def _stage_samples(self, samples: Sequence[Sample], bounds: TimeBounds) -> list[Staged]:
         """Raises Unusable where an indicator reads a sample that it cannot count. Batches are large: one loop."""
@@ -268,8 +299,13 @@ class Combiner:
         earliest, latest = bounds.earliest_us, bounds.latest_us
         staged: list[Staged] = []
         for sample in samples:
-            value, time_us = sample.value, sample.time_us
-            bucket = deltas(sample.series) if value is None else counted(sample.series)
+            time_us, reads = sample.time_us, sample.reads
+            if reads == "values":
+                bucket = counted(sample.series)
+            elif reads == "deltas":
+                bucket = deltas(sample.series)
+            else:
+                bucket = self._others[reads].get(sample.series)
             if bucket is None:
                 bucket = self._first_series(sample)
             if bucket.target is not UNMATCHED:
@@ -277,25 +313,30 @@ class Combiner:
                     raise Unusable(sample.unfit.code, sample.unfit.reason)
                 if not earliest <= time_us <= latest:
                     bounds.check(time_us)
-            staged.append((bucket, time_us, sample.weight, value or 0.0))
+            held = Held(time_us, sample.weight, sample.value or 0.0, sample.total, sample.start_us, sample.below)
+            staged.append((bucket, held))
         return staged
 
     def _first_series(self, sample: Sample) -> Bucket:
-        series, compares = sample.series, sample.value is not None
-        bucket = Bucket(self._matcher.target(series.metric, series.labels, compares=compares), self._slot_us)
+        series, reads = sample.series, sample.reads
+        bucket = Bucket(self._matcher.target(series.metric, series.labels, reads), self._slot_us)
         if series.size <= _LONGEST_KEPT:
-            (self._counted if compares else self._deltas)[series] = bucket
+            self._known(reads)[series] = bucket
         return bucket
 
-    def _first_sight(self, key: tuple[str, bytes, str | None], *, compares: bool) -> Bucket:
+    def _first_sight(self, key: tuple[str, bytes, str | None], reads: Reads) -> Bucket:
         """Raises Unusable (missing_metric, bad_metric, bad_labels)."""
         metric, raw, service = key
         labels = native.labels_of(raw, service)
-        target = self._matcher.target(checked_metric(metric), labels, compares=compares)
-        bucket = Bucket(target, self._slot_us)
+        bucket = Bucket(self._matcher.target(checked_metric(metric), labels, reads), self._slot_us)
         if len(raw) <= _LONGEST_KEPT:
-            (self._counted if compares else self._deltas)[key] = bucket
+            self._known(reads)[key] = bucket
         return bucket
+
+    def _known(self, reads: Reads) -> dict[object, Bucket]:
+        if reads == "values":
+            return self._counted
+        return self._deltas if reads == "deltas" else self._others[reads]
 
     # -------------------------------------------------------------------------------------------------- counting
 
@@ -304,19 +345,32 @@ class Combiner:
             self._touched.append(bucket)
         return bucket.open(slot, time_us, self._slot_us)
 
+    def _hold(self, bucket: Bucket, held: Held) -> None:
+        if bucket.untouched:
+            self._touched.append(bucket)
+        assert bucket.held is not None, "its target carries"
+        bucket.held.append(held)
+
     def _add(self, staged: Sequence[Staged]) -> None:
         slot_us = self._slot_us
-        for bucket, time_us, weight, value in staged:
+        for bucket, held in staged:
             if bucket.target is UNMATCHED:
                 continue
-            slot = time_us // slot_us
+            if bucket.held is not None:
+                self._hold(bucket, held)
+                if not bucket.counts:
+                    continue
+            slot = held.time_us // slot_us
             cell = bucket.cells.get(slot)
             if cell is None:
-                cell = self._open(bucket, slot, time_us)
+                cell = self._open(bucket, slot, held.time_us)
+            weight = held.weight
             cell[0] += weight
             for place, cut in bucket.cuts:
-                if value <= cut:
+                if held.value <= cut:
                     cell[place] += weight
+            for place, between in enumerate(bucket.target.between, 1 + len(bucket.cuts)):
+                cell[place] += between.share(held.below, weight) or 0
 
     def _letter(self, records: Records, index: int, reason: Unusable) -> None:
         record = records.record(index)

@@ -6,11 +6,12 @@ Each port has an adapter for production and one in memory, and one contract test
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from consumers.topics import TopicChoice
 from evaluators.agreements import Indicator, LabelExclusion
+from evaluators.points import Points
 from evaluators.slots import Int64s
 
 
@@ -172,7 +173,7 @@ class Entry:
     """What one flush counted in one span [read_from, next_offset) of one partition.
 
     `keys[i]` is the series of the rows whose `key` is i; the six columns have one length. Rows are merged: one per
-    (key, slot).
+    (key, slot). The series of `points` is a key too.
     """
 
     partition: Partition
@@ -194,6 +195,7 @@ class Entry:
     last_record_crc: int | None = None
     last_record_time_us: int | None = None
     gap: bool = False
+    points: Points = field(default_factory=Points.empty)
     seen_again_us: int | None = None
     """Of the first entry after a gap: the Kafka timestamp of its first record, with which what was not seen ends."""
 

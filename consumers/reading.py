@@ -184,6 +184,7 @@ class Reading:
             clock_us=self._clock_us,
             last_record_crc=tally.last_record_crc,
             last_record_time_us=tally.last_record_time_us,
+            points=rows.points,
             seen_again_us=self._seen_again_us,
         )
         self._seen_again_us = None

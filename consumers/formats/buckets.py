@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from consumers.formats.samples import Sample
@@ -33,18 +33,32 @@ def _parts(positional: str) -> tuple[str, str, str]:
     return "-" if positional.startswith("-") else "", whole, fraction
 
 
+def accumulated(buckets: Iterable[tuple[float, int]]) -> Iterator[tuple[float, int, tuple[float, int]]]:
+    """Of each bucket (upper bound, its own count): the bound, all at or under it, and the same two of the bucket before.
+
+    As Prometheus has it, the first one begins at zero where its bound is above zero.
+    """
+    before: tuple[float, int] | None = None
+    for bound, count in buckets:
+        if before is None:
+            before = (0.0 if bound > 0 else -math.inf, 0)
+        yield bound, before[1] + count, before
+        before = (bound, before[1] + count)
+
+
 def histogram(
     metric: str,
     labels: Mapping[str, str],
     time_us: int,
     bounds: Sequence[float],
     counts: Sequence[int],
-    of: Callable[[Series, int, float], Sample],
+    of: Callable[..., Sample],
 ) -> list[Sample]:
     """`counts` are those of each bucket alone; the last one may have no bound. `of` makes a sample of a count."""
-    below, samples = 0, list[Sample]()
-    for bound, count in zip((*bounds, *((math.inf,) if len(counts) > len(bounds) else ())), counts, strict=True):
-        below += count
-        samples.append(of(Series(f"{metric}_bucket", {**labels, "le": bound_text(bound)}), time_us, below))
-    samples.append(of(Series(f"{metric}_count", labels), time_us, below))
+    edges = zip((*bounds, *((math.inf,) if len(counts) > len(bounds) else ())), counts, strict=True)
+    samples = [
+        of(Series(f"{metric}_bucket", {**labels, "le": bound_text(bound)}), time_us, below, 0, before)
+        for bound, below, before in accumulated(edges)
+    ]
+    samples.append(of(Series(f"{metric}_count", labels), time_us, sum(counts)))
     return samples

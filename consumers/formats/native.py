@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, cast
 
 import msgspec
 
 from consumers.formats import times
-from consumers.formats.samples import LARGEST_WEIGHT, Sample
+from consumers.formats.samples import LARGEST_TOTAL, LARGEST_WEIGHT, Sample, counter, delta, state
 from consumers.formats.series import (
     LONGEST_LABEL,
     LONGEST_NAME,
@@ -30,8 +31,8 @@ LARGEST_VALUE: Final = 8 * 1024 * 1024
 """Bytes of one record. Kafka's own bound is on the compressed batch."""
 
 Kind = Literal["event", "gauge", "delta"]
-_WEIGHING_COUNT: Final = ("event", "gauge")
-_LATER_KINDS: Final = ("counter", "state")
+_KINDS: Final = ("event", "gauge", "delta", "counter", "state")
+_STATES: Final[Mapping[object, bool]] = {"up": True, "down": False}
 
 
 class Wire(msgspec.Struct, gc=False):
@@ -168,13 +169,18 @@ def _sample(event: Loose, record_time_us: int, bounds: TimeBounds | None, event_
     kind = _kind(event.kind)
     labels = _labels(event.labels, event.service)
     count = _whole("bad_count", "count", _or(event.count, 1))
-    value = _number(_or(event.value, 1))
     time_us = time_of(event.time, record_time_us, event_times)
     if bounds is not None:
         bounds.check(time_us)
+    series, found = Series(metric, labels), _or(event.value, 1)
+    if kind == "state":
+        return state(series, time_us, up=_up(found))
+    value = _number(found)
     if kind == "delta":
-        return Sample(Series(metric, labels), time_us, delta_weight(value), None)
-    return Sample(Series(metric, labels), time_us, count, value)
+        return delta(series, time_us, delta_weight(value))
+    if kind == "counter":
+        return counter(series, time_us, _whole("bad_value", "the value of a counter", value, LARGEST_TOTAL))
+    return Sample(series, time_us, count, value)
 
 
 def _or(found: object, default: object) -> object:
@@ -182,14 +188,20 @@ def _or(found: object, default: object) -> object:
     return default if found is None else found
 
 
-def _kind(found: object) -> Kind:
+def _kind(found: object) -> Kind | Literal["counter", "state"]:
     if found is None:
         return "event"
-    if found in _LATER_KINDS:
-        raise Unusable("unsupported_kind", f'events of kind "{found}" cannot be counted yet')
-    if found not in (*_WEIGHING_COUNT, "delta"):
+    if found not in _KINDS:
         raise Unusable("bad_kind", "the kind must be event, gauge, delta, counter or state")
     return found
+
+
+def _up(found: object) -> bool:
+    if isinstance(found, str) and found in _STATES:
+        return _STATES[found]
+    if isinstance(found, str):
+        raise Unusable("bad_value", 'the value of a state must be "up", "down", true, false or a number')
+    return found if isinstance(found, bool) else _number(found) > 0
 
 
 def time_of(found: object, record_time_us: int, event_times: EventTimes) -> int:
@@ -220,9 +232,9 @@ def _number(found: object) -> float:
     return number
 
 
-def _whole(code: Literal["bad_count", "bad_value"], what: str, found: object) -> int:
-    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= LARGEST_WEIGHT:
-        raise Unusable(code, f"{what} must be a whole number from 0 to {LARGEST_WEIGHT:,}")
+def _whole(code: Literal["bad_count", "bad_value"], what: str, found: object, most: int = LARGEST_WEIGHT) -> int:
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= most:
+        raise Unusable(code, f"{what} must be a whole number from 0 to {most:,}")
     if found != int(found):
         raise Unusable(code, f"{what} must be a whole number: fractions of an occurrence cannot be counted")
     return int(found)

@@ -12,13 +12,20 @@ import msgspec
 from consumers.formats.series import Series
 from consumers.formats.times import EventTimes
 from consumers.formats.unusable import Unusable
+from consumers.routing import Reads
 
 LARGEST_WEIGHT: Final = 10**12
 """Occurrences of one sample: sums of millions of them stay far inside 64 bits."""
 
+LARGEST_TOTAL: Final = 1 << 62
+"""Of a counter."""
+
 
 class Sample(msgspec.Struct, frozen=True, gc=False):
-    """One measurement. It stands for `weight` occurrences; `value` is None where it is nothing to compare (deltas).
+    """One measurement. It stands for `weight` occurrences; `value` is None where it is nothing to compare.
+
+    A counter's `total` is all since `start_us` (0: unknown), and it weighs nothing by itself. Of a histogram's bucket,
+    `below` is the bucket before: its bound, and what lies at or under it.
 
     `unfit` is why no indicator can read it. It matters only where one would: then the record is not used. Emitters send
     many metrics that nobody has asked for, and one of those must not cost the rest of its batch.
@@ -29,6 +36,10 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     weight: int
     value: float | None
     unfit: Unusable | None = None
+    reads: Reads = "values"
+    total: int = 0
+    start_us: int = 0
+    below: tuple[float, int] | None = None
 
     @property
     def metric(self) -> str:
@@ -59,9 +70,12 @@ def text_of(payload: Payload) -> str:
         raise Unusable("not_utf8", f"byte {error.start} is not UTF-8") from error
 
 
-CUMULATIVE: Final = Unusable("unsupported_kind", "cumulative counters cannot be counted yet: send deltas")
-FRACTION: Final = Unusable("bad_value", "a delta must be a whole number: fractions of an occurrence cannot be counted")
-TOO_LARGE: Final = Unusable("bad_value", f"a delta must be from 0 to {LARGEST_WEIGHT:,}")
+FRACTION: Final = Unusable(
+    "bad_value", "what is counted must be a whole number: fractions of an occurrence cannot be counted"
+)
+TOO_LARGE: Final = Unusable(
+    "bad_value", f"a delta must be from 0 to {LARGEST_WEIGHT:,}, a counter to {LARGEST_TOTAL:,}"
+)
 NOT_FINITE: Final = Unusable("bad_value", "the value must be finite, not NaN or infinite")
 
 
@@ -80,14 +94,33 @@ def number(found: float | str) -> float:
         return math.nan
 
 
-def delta(series: Series, time_us: int, increase: float) -> Sample:
+def delta(
+    series: Series,
+    time_us: int,
+    increase: float,
+    start_us: int = 0,  # noqa: ARG001 - as `counter`
+    below: tuple[float, int] | None = None,
+) -> Sample:
     """So many occurrences since the sample before."""
-    if not 0 <= increase <= LARGEST_WEIGHT:  # NaN too
-        return Sample(series, time_us, 0, None, TOO_LARGE)
-    weight = int(increase)
-    return Sample(series, time_us, weight, None, None if weight == increase else FRACTION)
+    weight, unfit = _occurrences(increase, LARGEST_WEIGHT)
+    return Sample(series, time_us, weight, None, unfit, "deltas", below=below)
 
 
-def counter(series: Series, time_us: int, total: float) -> Sample:  # noqa: ARG001 - counted once counters are
-    """So many occurrences since the series began."""
-    return Sample(series, time_us, 0, None, CUMULATIVE)
+def counter(
+    series: Series, time_us: int, total: float, start_us: int = 0, below: tuple[float, int] | None = None
+) -> Sample:
+    """So many occurrences since the series began, at `start_us` (0: nobody knows)."""
+    found, unfit = _occurrences(total, LARGEST_TOTAL)
+    return Sample(series, time_us, 0, None, unfit, "counters", found, start_us, below)
+
+
+def state(series: Series, time_us: int, *, up: bool) -> Sample:
+    """Up or down until the next one."""
+    return Sample(series, time_us, 1, float(up), None, "states")
+
+
+def _occurrences(number: float, most: int) -> tuple[int, Unusable | None]:
+    if not 0 <= number <= most:  # NaN too
+        return 0, TOO_LARGE
+    whole = int(number)
+    return whole, None if whole == number else FRACTION

@@ -13,7 +13,7 @@ import msgspec
 
 from consumers.formats.native import time_of
 from consumers.formats.objects import Objects, number_of
-from consumers.formats.samples import LARGEST_WEIGHT, Payload, Sample
+from consumers.formats.samples import LARGEST_WEIGHT, Payload, Sample, delta
 from consumers.formats.series import Series, tolerated
 from consumers.formats.unusable import Unusable
 
@@ -58,7 +58,7 @@ def _samples(event: _Event, payload: Payload) -> Sequence[Sample]:
     time_us = time_of(None, payload.time_us, payload.times)
     quantity = _quantity(event.quantity)
     if 0 <= quantity <= LARGEST_WEIGHT and quantity == int(quantity):
-        return (Sample(series, time_us, int(quantity), None),)
+        return (delta(series, time_us, quantity),)
     return (Sample(series, time_us, 0, None, _UNCOUNTABLE),)
 
 

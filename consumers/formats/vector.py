@@ -142,7 +142,7 @@ class _At(NamedTuple):
         return Series(self.metric, self.labels)
 
     @property
-    def counted(self) -> Callable[[Series, int, float], Sample]:
+    def counted(self) -> Callable[..., Sample]:
         return delta if self.incremental else counter
 
     def uncountable(self, reason: str) -> list[Sample]:

@@ -16,12 +16,12 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from consumers.errors import IngestError, LogUnavailable
+from consumers.explaining import explain as explained
 from consumers.formats import native
 from consumers.formats.samples import Payload
 from consumers.formats.times import EARLIEST_US, EventTimes, TimeBounds
 from consumers.formats.unusable import Unusable
 from consumers.kafka import KafkaEventSink, KafkaTopics
-from consumers.matching import explain as explained
 from consumers.ports import MatchRule
 from service.errors import BadSettings, CheckFailed, DependencyAway
 from service.settings import Settings
@@ -148,7 +148,7 @@ def explain(settings: Settings, event: str, files: Sequence[Path] | None) -> Non
         if sample.unfit is not None:
             console.print(f"  [red]cannot be counted[/red]: {sample.unfit.reason}")
             continue
-        for one in explained(sample.metric, sample.labels, sample.value, sample.time_us, rules):
+        for one in explained(sample, rules):
             mark = "[green]feeds[/green]    " if one.feeds else "[dim]does not[/dim] "
             console.print(f"  {mark} {one.agreement}/{one.objective}: {escape('; '.join(one.reasons))}")
 

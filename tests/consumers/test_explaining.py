@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from consumers.matching import Matcher, explain
+from consumers.explaining import explain
+from consumers.matching import Matcher
 from consumers.ports import MatchRule
 from evaluators.agreements import Comparison, RatioIndicator, ThresholdIndicator
 from evaluators.selectors import Selector
@@ -49,7 +50,7 @@ def test_it_says_that_a_sample_feeds_what_matching_feeds(every: list[MatchRule],
     found = explain("latency", labels, 0.5, 3, every)
 
     assert len([each for each in found if each.feeds]) == len(
-        fed(Matcher(every).target("latency", labels, compares=True), 3, 0.5)
+        fed(Matcher(every).target("latency", labels, "values"), 3, 0.5)
     )
     assert all(all(each.reasons) and each.reasons for each in found)
 

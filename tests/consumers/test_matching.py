@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from consumers import matching
 from consumers.formats.samples import Sample
 from consumers.formats.series import Series
-from consumers.matching import UNMATCHED, Matcher, at_or_below
+from consumers.matching import UNMATCHED, Matcher
 from consumers.ports import MatchRule, SeriesKey
+from consumers.routing import at_or_below
 from evaluators.agreements import Comparison, RatioIndicator, ThresholdIndicator
 from evaluators.selectors import Selector
 from tests.consumers.rules import COMPARISONS, Fed, bounds, fed, labels, rule, rules
@@ -61,10 +62,10 @@ def test_a_sample_feeds_what_a_naive_matcher_says(
     matcher = Matcher(every)
     sample = Sample(Series(metric, labels), time_us, 1, value)
 
-    first = matcher.target(metric, labels, compares=value is not None)
+    first = matcher.target(metric, labels, "deltas" if value is None else "values")
 
     assert fed(first, time_us, value or 0.0) == naively(every, sample)
-    assert matcher.target(metric, dict(labels), compares=value is not None) is first
+    assert matcher.target(metric, dict(labels), "deltas" if value is None else "values") is first
 
 
 @given(
@@ -86,8 +87,8 @@ def test_a_sample_that_no_rule_reads_is_unmatched() -> None:
     """By its metric, or by its labels."""
     matcher = Matcher(RULES)
 
-    assert matcher.target("logins", {"service": "checkout"}, compares=True) is UNMATCHED
-    assert Matcher([AVAILABILITY]).target("latency", {"service": "search"}, compares=True) is UNMATCHED
+    assert matcher.target("logins", {"service": "checkout"}, "values") is UNMATCHED
+    assert Matcher([AVAILABILITY]).target("latency", {"service": "search"}, "values") is UNMATCHED
 
 
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)], ids=["before", "behind"])
@@ -98,7 +99,7 @@ def test_a_rule_that_pins_no_metric_reads_every_metric(order: tuple[int, int]) -
     matcher = Matcher([{1: anywhere, 2: pinned}[number] for number in order])
 
     for metric, indicators in (("latency", order), ("logins", (1,))):
-        target = matcher.target(metric, {"status": "500"}, compares=True)
+        target = matcher.target(metric, {"status": "500"}, "values")
         assert tuple(route.key.indicator_id for route in target.routes) == indicators
 
 
@@ -107,9 +108,9 @@ def test_a_delta_feeds_no_threshold() -> None:
     matcher = Matcher([LATENCY])
     labels = {"service": "checkout"}
 
-    assert matcher.target("latency", labels, compares=True).routes
-    assert matcher.target("latency", labels, compares=False) is UNMATCHED
-    assert matcher.target("latency", labels, compares=True).routes
+    assert matcher.target("latency", labels, "values").routes
+    assert matcher.target("latency", labels, "deltas") is UNMATCHED
+    assert matcher.target("latency", labels, "values").routes
 
 
 def test_thresholds_at_one_bound_share_a_cut() -> None:
@@ -117,7 +118,7 @@ def test_thresholds_at_one_bound_share_a_cut() -> None:
     everything = Selector.parse("latency")
     many = [rule(n, ThresholdIndicator(everything, op, b)) for n, (op, b) in enumerate([("lte", 1.0), ("gt", 1.0)])]
 
-    target = Matcher([*many, rule(3, ThresholdIndicator(everything, "lte", 2.0))]).target("latency", {}, compares=True)
+    target = Matcher([*many, rule(3, ThresholdIndicator(everything, "lte", 2.0))]).target("latency", {}, "values")
 
     assert target.cuts == (1.0, 2.0)
     assert [(route.cut, route.above) for route in target.routes] == [(0, False), (0, True), (1, False)]
@@ -127,7 +128,7 @@ def test_a_group_is_made_of_the_labels_in_their_order() -> None:
     """A label that is not there is empty, as selectors see it."""
     grouped = rule(1, AVAILABILITY.indicator, group_by=("tenant", "region"))
 
-    target = Matcher([grouped]).target("latency", {"service": "checkout", "region": "eu"}, compares=True)
+    target = Matcher([grouped]).target("latency", {"service": "checkout", "region": "eu"}, "values")
 
     assert target.routes[0].key == SeriesKey(1, ("", "eu"))
 
@@ -136,7 +137,7 @@ def test_edges_are_where_definitions_change() -> None:
     """Sorted, each once; there the combining tells samples of one slot apart."""
     every = [rule(1, AVAILABILITY.indicator, 5, 4), rule(2, LATENCY.indicator, 9), rule(3, LATENCY.indicator, 0, 5)]
 
-    assert Matcher(every).target("latency", {"service": "checkout"}, compares=True).edges == (0, 5, 9)
+    assert Matcher(every).target("latency", {"service": "checkout"}, "values").edges == (0, 5, 9)
 
 
 @pytest.mark.parametrize("size", [1, 2_000])
@@ -148,7 +149,7 @@ def test_what_is_remembered_is_bounded_by_its_size(monkeypatch: pytest.MonkeyPat
 
     for number in range(200):
         labels = {"service": "checkout", "id": f"{number:0{size}}"}
-        assert matcher.target("latency", labels, compares=True).routes[0].covers(START_US)
+        assert matcher.target("latency", labels, "values").routes[0].covers(START_US)
         most = max(most, len(matcher._targets))
 
     assert 1 < most <= 20_000 // (size + 256)

@@ -118,7 +118,7 @@ async def test_rules_are_ready_to_match_by(source: Source) -> None:
     await source.apply()
     rules = (await source.port.load()).rules
 
-    (route,) = Matcher(rules).target("requests", LABELS, compares=True).routes
+    (route,) = Matcher(rules).target("requests", LABELS, "values").routes
 
     assert (route.key.indicator_id, route.key.labels) == (rules[0].indicator_id, ("eu",))
     assert (route.good, route.total) == (0, 1)

@@ -33,6 +33,7 @@ class _Message(msgspec.Struct, rename="camel", gc=False):
 class _Point(_Message):
     attributes: msgspec.Raw = _NOTHING
     time_unix_nano: int | str = 0
+    start_time_unix_nano: int | str = 0
     flags: int = 0
 
 
@@ -45,6 +46,18 @@ class _HistogramPoint(_Point):
     count: int | str = 0
     bucket_counts: list[int | str] = []
     explicit_bounds: list[float] = []
+
+
+class _Buckets(_Message):
+    offset: int = 0
+    bucket_counts: list[int | str] = []
+
+
+class _ExponentialPoint(_Point):
+    count: int | str = 0
+    scale: int = 0
+    zero_threshold: float = 0.0
+    positive: _Buckets = msgspec.field(default_factory=_Buckets)
 
 
 class _ValueAtQuantile(_Message):
@@ -79,6 +92,10 @@ class _Histogram(_Counted):
     data_points: list[_HistogramPoint] = []
 
 
+class _Exponential(_Counted):
+    data_points: list[_ExponentialPoint] = []
+
+
 class _Summary(_Message):
     data_points: list[_SummaryPoint] = []
 
@@ -89,7 +106,7 @@ class _Metric(_Message):
     gauge: _Gauge | None = None
     sum: _Sum | None = None
     histogram: _Histogram | None = None
-    exponential_histogram: _Histogram | None = None
+    exponential_histogram: _Exponential | None = None
     summary: _Summary | None = None
 
 

@@ -6,16 +6,17 @@
 | monotonic sum, delta | so many occurrences |
 | monotonic sum, cumulative | a counter |
 | histogram | `_count` and `_bucket{le=...}`, deltas or counters |
-| exponential histogram | `_count` |
+| exponential histogram | the same, with the bounds of its buckets |
 | summary | values by `quantile`, and `_count` |
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+import math
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from consumers.formats.buckets import bound_text
+from consumers.formats.buckets import accumulated, bound_text
 from consumers.formats.otlp.naming import metric_name
 from consumers.formats.otlp.scopes import Scope
 from consumers.formats.samples import Payload, Sample, counter, delta, gauge
@@ -29,8 +30,12 @@ _NANOS: Final = 1_000
 _FALLS: Final = Unusable("unsupported_kind", "changes of a sum that may fall cannot be counted: send it as it is")
 _NO_TEMPORALITY: Final = Unusable("bad_kind", "the metric is neither delta nor cumulative")
 _MOST_COUNT: Final = 1 << 64
+_MOST_BUCKETS: Final = 1_000
+_MOST_SCALE: Final = 64
+_MOST_EXPONENT: Final = 1022.0
 
-Make = Callable[[Series, int, float], Sample]
+Make = Callable[..., Sample]
+"""Makes a sample of a series, a time, a number, a start time, and of a bucket the bucket before."""
 
 
 class Form(NamedTuple):
@@ -47,13 +52,13 @@ def read(form: Form, scope: Scope, metric: Any, data: str, payload: Payload) -> 
 
 def _gauge(form: Form, scope: Scope, metric: Any, data: Any, payload: Payload) -> list[Sample]:
     name = metric_name(metric.name, metric.unit, "gauge")
-    return _numbers(form, scope, name, data.data_points, gauge, payload)
+    return _numbers(form, scope, name, data.data_points, _value, payload)
 
 
 def _sum(form: Form, scope: Scope, metric: Any, data: Any, payload: Payload) -> list[Sample]:
     temporality, monotonic = data.aggregation_temporality, data.is_monotonic
     name = metric_name(metric.name, metric.unit, "counter" if monotonic else "other")
-    make: Make = _counting(temporality) if monotonic else gauge if temporality == CUMULATIVE else _falling
+    make: Make = _counting(temporality) if monotonic else _value if temporality == CUMULATIVE else _falling
     return _numbers(form, scope, name, data.data_points, make, payload)
 
 
@@ -64,7 +69,7 @@ def _numbers(form: Form, scope: Scope, name: str, points: Sequence[Any], make: M
         value = number(point)
         if value is None or (point.flags & NO_RECORDED_VALUE) or value != value:  # noqa: PLR0124 - NaN
             continue
-        samples.append(make(series(attributes(point)), _time_us(point, payload), value))
+        samples.append(make(series(attributes(point)), _time_us(point, payload), value, _start_us(point)))
     return samples
 
 
@@ -76,28 +81,58 @@ def _histogram(form: Form, scope: Scope, metric: Any, data: Any, payload: Payloa
     for point in data.data_points:
         if point.flags & NO_RECORDED_VALUE:
             continue
-        attributes, time_us = form.attributes(point), _time_us(point, payload)
-        samples.append(make(counts.series(attributes), time_us, _count(point.count)))
+        attributes, time_us, start_us = form.attributes(point), _time_us(point, payload), _start_us(point)
+        samples.append(make(counts.series(attributes), time_us, _count(point.count), start_us))
         held, bounds = point.bucket_counts, point.explicit_bounds
         if not held:
             continue
         if len(held) != len(bounds) + 1:
             raise Unusable("bad_value", "a histogram has other than one bucket more than bounds")
-        below = 0
-        for bound, count in zip((*bounds, float("inf")), held, strict=True):
-            below += _count(count)
-            samples.append(make(buckets.series(attributes, le=bound_text(float(bound))), time_us, below))
+        edges = zip((*map(float, bounds), float("inf")), map(_count, held), strict=True)
+        for bound, below, before in accumulated(edges):
+            series = buckets.series(attributes, le=bound_text(bound))
+            samples.append(make(series, time_us, below, start_us, before))
     return samples
 
 
 def _exponential(form: Form, scope: Scope, metric: Any, data: Any, payload: Payload) -> list[Sample]:
+    name = metric_name(metric.name, metric.unit, "other")
     make = _counting(data.aggregation_temporality)
-    counts = scope.family(f"{metric_name(metric.name, metric.unit, 'other')}_count")
-    return [
-        make(counts.series(form.attributes(point)), _time_us(point, payload), _count(point.count))
-        for point in data.data_points
-        if not point.flags & NO_RECORDED_VALUE
-    ]
+    counts, buckets = scope.family(f"{name}_count"), scope.family(f"{name}_bucket")
+    samples: list[Sample] = []
+    for point in data.data_points:
+        if point.flags & NO_RECORDED_VALUE:
+            continue
+        attributes, time_us, start_us = form.attributes(point), _time_us(point, payload), _start_us(point)
+        samples.append(make(counts.series(attributes), time_us, _count(point.count), start_us))
+        for bound, below, before in accumulated(_spread(point)):
+            series = buckets.series(attributes, le=bound_text(bound))
+            samples.append(make(series, time_us, below, start_us, before))
+    return samples
+
+
+def _spread(point: Any) -> Iterator[tuple[float, int]]:
+    """The buckets of an exponential histogram by their upper bounds: bucket i holds (base^i, base^(i+1)], base = 2^2^-scale.
+    What is below zero stands with the zeros: bounds that anybody promises lie above.
+    """
+    count, positive, scale = _count(point.count), point.positive, int(point.scale)
+    held = [_count(each) for each in positive.bucket_counts]
+    if len(held) > _MOST_BUCKETS or not -_MOST_SCALE <= scale <= _MOST_SCALE:
+        raise Unusable(
+            "bad_value", f"an exponential histogram has more than {_MOST_BUCKETS:,} buckets, or no real scale"
+        )
+    least = float(point.zero_threshold or 0.0)
+    yield least, max(count - sum(held), 0)
+    for index, each in enumerate([0, *held] if held else [], int(positive.offset)):
+        bound = _power(math.ldexp(index, -scale))
+        if bound > least:
+            yield bound, each
+    yield math.inf, 0
+
+
+def _power(exponent: float) -> float:
+    """Two to it, within what a float holds."""
+    return math.exp2(min(max(exponent, -_MOST_EXPONENT), _MOST_EXPONENT))
 
 
 def _summary(form: Form, scope: Scope, metric: Any, data: Any, payload: Payload) -> list[Sample]:
@@ -108,7 +143,7 @@ def _summary(form: Form, scope: Scope, metric: Any, data: Any, payload: Payload)
         if point.flags & NO_RECORDED_VALUE:
             continue
         attributes, time_us = form.attributes(point), _time_us(point, payload)
-        samples.append(counter(counts.series(attributes), time_us, _count(point.count)))
+        samples.append(counter(counts.series(attributes), time_us, _count(point.count), _start_us(point)))
         for each in point.quantile_values:
             value = float(each.value)
             if value == value:  # noqa: PLR0124 - NaN: nothing came
@@ -132,11 +167,15 @@ def _counting(temporality: int) -> Make:
     return counter if temporality == CUMULATIVE else _untold
 
 
-def _falling(series: Series, time_us: int, value: float) -> Sample:
+def _value(series: Series, time_us: int, value: float, _start_us: int) -> Sample:
+    return gauge(series, time_us, value)
+
+
+def _falling(series: Series, time_us: int, value: float, *_: object) -> Sample:
     return Sample(series, time_us, 0, value, _FALLS)
 
 
-def _untold(series: Series, time_us: int, value: float) -> Sample:
+def _untold(series: Series, time_us: int, value: float, *_: object) -> Sample:
     return Sample(series, time_us, 0, value, _NO_TEMPORALITY)
 
 
@@ -159,6 +198,12 @@ def _time_us(point: Any, payload: Payload) -> int:
     if payload.time_us < 0:
         raise Unusable("bad_time", "neither the point nor its record has a time")
     return payload.time_us
+
+
+def _start_us(point: Any) -> int:
+    """Zero where it is not known. Raises Unusable (bad_time)."""
+    nanos = point.start_time_unix_nano
+    return (whole(nanos, "bad_time") if isinstance(nanos, str) else nanos) // _NANOS
 
 
 def whole(text: str, code: Any = "bad_value") -> int:
