@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from evaluators.standings import Standing
-from service.web import charts, figures, overview, wording
+from service.web import charts, counting, figures, overview, wording
 from service.web.charts import Chart
 from service.web.errors import error_page, guarded
 from service.web.inbox import shown
@@ -165,7 +165,7 @@ def _words(promise: Promise, row: Standing | None) -> dict[str, Any]:
     return {
         "promise_words": wording.promise_words(promise),
         "period_words": wording.period_words(promise.objective.period),
-        "indicator": wording.indicator_lines(promise.objective.indicator),
+        "indicator": counting.counting_lines(promise.objective.indicator, promise.objective.budgeting),
         "alerts": [wording.alert_line(one, row) for one in promise.conditions] if row else [],
     }
 
