@@ -20,7 +20,7 @@ from evaluators.documents.fields import Field, Section
 METHODS: Final = ("Occurrences", "Timeslices", "RatioTimeslices")
 EMPTY_SLICES: Final[tuple[EmptySlices, ...]] = get_args(EmptySlices)
 
-_EMPTY_WORDS: Final = {"ignore": "ignored", "skipped": "ignored", "none": "ignored", "up": "good", "down": "bad"}
+_EMPTY_WORDS: Final = {"ignore": "ignored", "skip": "ignored", "up": "good", "down": "bad"}
 _LEAVE: Final = "leave it out: a slice of the indicator's window is good or not, and counts once"
 
 
