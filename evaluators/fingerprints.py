@@ -14,7 +14,6 @@ from evaluators.agreements import (
     QuantileIndicator,
     RatioIndicator,
     RatioTimeslices,
-    ResponseIndicator,
     ThresholdIndicator,
     ThroughputIndicator,
     Timeslices,
@@ -53,9 +52,9 @@ def _indicator(indicator: Indicator) -> list[object]:
             counted = ["throughput", _canonical(metric), op, _number(per_second), window_us]
         case FreshnessIndicator(metric, max_gap_us):
             counted = ["freshness", _canonical(metric), max_gap_us]
-        case ResponseIndicator(opened, closed, key, op, within_us, paused, resumed):
-            moments = [_canonical(each) for each in (opened, closed, paused, resumed)]
-            counted = ["response", *moments, key, op, within_us]
+        case _:
+            moments = (indicator.opened, indicator.closed, indicator.paused, indicator.resumed)
+            counted = ["response", *map(_canonical, moments), indicator.key, indicator.op, indicator.within_us]
     return counted
 
 

@@ -10,7 +10,6 @@ from evaluators.agreements import (
     Occurrences,
     QuantileIndicator,
     ThroughputIndicator,
-    Timeslices,
 )
 from evaluators.documents.fields import Field
 from evaluators.durations import DAY, MINUTE
@@ -42,10 +41,3 @@ def length_of(objective: Objective) -> int | None:
         return objective.budgeting.window_us
     indicator = objective.indicator
     return indicator.window_us if isinstance(indicator, QuantileIndicator | ThroughputIndicator) else None
-
-
-def are_whole(objective: Objective) -> bool:
-    """Whether each slice counts 1, good or not; else it counts by its share of good."""
-    return isinstance(objective.indicator, QuantileIndicator | ThroughputIndicator) or isinstance(
-        objective.budgeting, Timeslices
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from evaluators.agreements import (
@@ -22,6 +23,7 @@ from evaluators.agreements import (
     UptimeIndicator,
 )
 from evaluators.selectors import Selector
+from evaluators.units import PARTS_OF_A_SLICE, Unit
 from service.web import figures
 
 _COMPARED: Final[dict[Comparison, str]] = {"lt": "below", "lte": "at most", "gt": "above", "gte": "at least"}
@@ -32,6 +34,12 @@ _PROBES: Final[dict[Quorum, str]] = {
     "all": "all of them say",
 }
 _EMPTY: Final[dict[EmptySlices, str]] = {"ignored": "left out", "good": "good", "bad": "bad"}
+_FAILURES: Final[dict[Unit, str]] = {
+    Unit.OCCURRENCE: "failures spent",
+    Unit.MICROSECOND: "of failure spent",
+    Unit.SLICE: "bad slices spent",
+    Unit.PART_OF_A_SLICE: "bad slices spent",
+}
 
 
 def what_is_good(indicator: Indicator) -> tuple[str, str]:
@@ -51,7 +59,7 @@ def what_is_good(indicator: Indicator) -> tuple[str, str]:
             words = _slices(indicator.window_us), f"bring {_bound(indicator.op, indicator.per_second)} a second"
         case FreshnessIndicator():
             words = "all time", f"has a newest sample that is at most {figures.whole_span(indicator.max_gap_us)} old"
-        case ResponseIndicator():
+        case _:
             pauses = ", pauses left out" if indicator.paused is not None else ""
             words = "all that is opened", f"is closed in {_within(indicator)}{pauses}"
     return words
@@ -73,6 +81,20 @@ def counting_lines(indicator: Indicator, budgeting: Budgeting) -> list[tuple[str
     """The selectors as written, each with the part that it plays, and what is asked of them."""
     parts = [(name, selector.text) for name, selector in _selectors(indicator) if selector is not None]
     return [*parts, *_asked(indicator), *_budgeting_lines(budgeting)]
+
+
+def amount(unit: Unit, number: float | None) -> str:
+    """A part of good or total as people read it: `1,204`, `43 min 12 s`, `2.5`."""
+    if unit is Unit.MICROSECOND and number is not None and math.isfinite(number):
+        return f"{figures.MINUS if number <= -1 else ''}{figures.span(abs(int(number)))}"
+    if unit is Unit.PART_OF_A_SLICE and number is not None:
+        return figures.count(number / PARTS_OF_A_SLICE)
+    return figures.count(number)
+
+
+def failures(unit: Unit) -> str:
+    """What `amount` of the budget is spent of."""
+    return _FAILURES[unit]
 
 
 def _selectors(indicator: Indicator) -> tuple[tuple[str, Selector | None], ...]:
@@ -105,7 +127,7 @@ def _asked(indicator: Indicator) -> list[tuple[str, str]]:
             lines = [("good when", rate), _slice_line(indicator.window_us)]
         case FreshnessIndicator():
             lines = [("good while", f"newest sample is at most {figures.whole_span(indicator.max_gap_us)} old")]
-        case ResponseIndicator():
+        case _:
             lines = [("paired by", indicator.key), ("good when", f"closed in {_within(indicator)}")]
     return lines
 

@@ -23,7 +23,8 @@ from evaluators.agreements import (
 )
 from evaluators.durations import DAY, HOUR, MINUTE, SECOND
 from evaluators.selectors import Selector
-from service.web.counting import counting_lines, good_words
+from evaluators.units import Unit
+from service.web.counting import amount, counting_lines, failures, good_words
 
 M = Selector.parse("m")
 N = Selector.parse('n{a="b"}')
@@ -153,3 +154,22 @@ def test_slices_are_shown_beside_the_selectors(budgeting: Budgeting, expected: d
     bare = lines(RatioIndicator(M, bad=N))
 
     assert lines(RatioIndicator(M, bad=N), budgeting) == {**bare, **expected, "empty slices": "left out"}
+
+
+@pytest.mark.parametrize(
+    ("unit", "number", "words"),
+    [
+        (Unit.OCCURRENCE, 1204, "1,204 failures spent"),
+        (Unit.OCCURRENCE, None, "\N{EN DASH} failures spent"),
+        (Unit.MICROSECOND, 43 * MINUTE + 12 * SECOND, "43 min 12 s of failure spent"),
+        (Unit.MICROSECOND, -HOUR, "\N{MINUS SIGN}1 h of failure spent"),
+        (Unit.MICROSECOND, 0.5, "0 s of failure spent"),
+        (Unit.MICROSECOND, None, "\N{EN DASH} of failure spent"),
+        (Unit.SLICE, 3, "3 bad slices spent"),
+        (Unit.PART_OF_A_SLICE, 2_500_000_000, "2.5 bad slices spent"),
+        (Unit.PART_OF_A_SLICE, None, "\N{EN DASH} bad slices spent"),
+    ],
+)
+def test_amounts_are_in_units_of_people(unit: Unit, number: float | None, words: str) -> None:
+    """Nobody reads microseconds, or billions of a slice."""
+    assert f"{amount(unit, number)} {failures(unit)}".replace("\N{NO-BREAK SPACE}", " ") == words
