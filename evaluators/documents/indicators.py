@@ -34,8 +34,7 @@ LONGEST_GAP: Final = 7 * DAY
 SHORTEST_RESPONSE: Final = SECOND
 LONGEST_RESPONSE: Final = 90 * DAY
 BUCKET_LABEL: Final = "le"
-
-_EXAMPLE: Final = "{ratio: {bad: 'http_requests{status=~\"5..\"}', total: http_requests}}"
+EXAMPLE: Final = "{ratio: {bad: 'http_requests{status=~\"5..\"}', total: http_requests}}"
 _LATENCY: Final = "http_request_duration_seconds"
 _SYMBOLS: Final = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte", "≤": "lte", "≥": "gte", "le": "lte", "ge": "gte"}
 _SYMBOLS_AT_MOST: Final = {symbol: op for symbol, op in _SYMBOLS.items() if op in AT_MOST}
@@ -45,7 +44,7 @@ _SERIES_OF_A_HISTOGRAM: Final = ("_bucket", "_count", "_sum")
 
 def read(section: Section, period_us: int) -> Indicator:
     """The one indicator there; `period_us` bounds the slices of those that are counted by slices."""
-    kind = section.one_of(_READERS, (), _EXAMPLE)
+    kind = section.one_of(_READERS, (), EXAMPLE)
     section.close()
     if kind is None:
         return RatioIndicator(NOTHING)

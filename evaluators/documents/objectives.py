@@ -19,7 +19,6 @@ LONGEST_PERIOD: Final = 366 * DAY
 MOST_GROUPS: Final = 100_000
 
 _UNIT_WORDS: Final = {"daily": "day", "weekly": "week", "monthly": "month", "quarterly": "quarter", "yearly": "year"}
-_INDICATOR_EXAMPLE: Final = "{ratio: {bad: 'http_requests{status=~\"5..\"}', total: http_requests}}"
 
 
 def read(field: Field, time_zone: str) -> Objective:
@@ -28,7 +27,7 @@ def read(field: Field, time_zone: str) -> Objective:
     display_name, service, runbook = section.get("displayName"), section.get("service"), section.get("runbook")
     period = _period(section.need("period", "{rolling: 30d}").section(), time_zone)
     period_us = calendars.nominal_length(period)
-    indicator = indicators.read(section.need("indicator", _INDICATOR_EXAMPLE).section(), period_us)
+    indicator = indicators.read(section.need("indicator", indicators.EXAMPLE).section(), period_us)
     group_by, group_bound = _groups(section)
     alerts = section.get("alerts")
     objective = Objective(
