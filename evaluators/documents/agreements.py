@@ -10,7 +10,7 @@ from typing import Final
 from evaluators import calendars
 from evaluators.agreements import Agreement, AgreementType, LabelExclusion, Objective, Party
 from evaluators.documents import objectives
-from evaluators.documents.fields import Field, Section, closest
+from evaluators.documents.fields import NOTHING, Field, Section, closest
 from evaluators.documents.tree import shown
 from evaluators.durations import DAY, LONGEST
 
@@ -86,7 +86,7 @@ def _exclusion(section: Section) -> LabelExclusion:
     section.refuse(LATER_EXCLUSION_KEYS)
     by_time = section.has(LATER_EXCLUSION_KEYS)
     where = section.get("where") if by_time else section.need("where", "'{status=~\"4..\"}'")
-    selector = objectives.NOTHING if where is None else where.selector(metric=False)
+    selector = NOTHING if where is None else where.selector(metric=False)
     section.close()
     return LabelExclusion(name, cause, selector)
 

@@ -7,12 +7,23 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from evaluators import calendars, policies
-from evaluators.agreements import Agreement, AlertPolicy, Document, NotificationTarget, Objective, RatioIndicator
+from evaluators.agreements import (
+    Agreement,
+    AlertPolicy,
+    Document,
+    NotificationTarget,
+    Objective,
+    RatioIndicator,
+    ResponseIndicator,
+    UptimeIndicator,
+)
+from evaluators.documents import slice_checks
 from evaluators.documents.fields import closest
 from evaluators.documents.loading import Sourced
 from evaluators.documents.problems import Level, Problem
 from evaluators.documents.tree import Place, shown
 from evaluators.policies import DEFAULT_POLICY, MOST_CONDITIONS
+from evaluators.selectors import Selector
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,8 @@ def _agreement_problems(at: Sourced[Document], agreement: Agreement, known: Know
         path = f"spec.objectives[{index}]"
         yield from _alert_problems(at, path, agreement, objective, known)
         yield from _pinned_groups(at, path, objective)
+        yield from _groups_of_one(at, path, objective)
+        yield from _small_budget(at, path, objective)
 
 
 def _unknown_targets(at: Sourced[Document], names: Sequence[str], known: Known) -> Iterator[Problem]:
@@ -89,6 +102,7 @@ def _alert_problems(
         yield from _unheard(at, path, agreement, objective, known)
         yield from _differing_minimums(at, path, objective, known)
         yield from _too_many(at, path, objective, known)
+        yield from _coarse_slices(at, path, objective, known)
 
 
 def _unfireable(at: Sourced[Document], path: str, objective: Objective, policy: AlertPolicy) -> Iterator[Problem]:
@@ -129,10 +143,38 @@ def _too_many(at: Sourced[Document], path: str, objective: Objective, known: Kno
         yield _problem(at, f"{path}.alerts", message, "name fewer policies")
 
 
+def _coarse_slices(at: Sourced[Document], path: str, objective: Objective, known: Known) -> Iterator[Problem]:
+    period_us = calendars.nominal_length(objective.period)
+    policy, _ = policies.resolve(objective, known.policies, period_us, slot_us=1, notify=())
+    for message, mend in slice_checks.blurred_alerts(objective, policy):
+        yield _problem(at, f"{path}.alerts", message, mend, "warning")
+
+
+def _small_budget(at: Sourced[Document], path: str, objective: Objective) -> Iterator[Problem]:
+    for message, mend in slice_checks.small_budget(objective):
+        yield _problem(at, f"{path}.target", message, mend, "warning")
+
+
 def _pinned_groups(at: Sourced[Document], path: str, objective: Objective) -> Iterator[Problem]:
-    indicator = objective.indicator
-    pinned = (indicator.total if isinstance(indicator, RatioIndicator) else indicator.metric).pinned()
+    pinned = _grouped(objective).pinned()
     for index, label in enumerate(objective.group_by):
         if label in pinned:
             message = f"label {label} is always {shown(pinned[label])} here, which makes one group"
             yield _problem(at, f"{path}.groupBy[{index}]", message, "leave it out, or out of the selector", "warning")
+
+
+def _grouped(objective: Objective) -> Selector:
+    """The selector whose samples every group has."""
+    match objective.indicator:
+        case RatioIndicator(total=selector) | UptimeIndicator(state=selector) | ResponseIndicator(opened=selector):
+            return selector
+        case indicator:
+            return indicator.metric
+
+
+def _groups_of_one(at: Sourced[Document], path: str, objective: Objective) -> Iterator[Problem]:
+    indicator = objective.indicator
+    if isinstance(indicator, ResponseIndicator) and indicator.key in objective.group_by:
+        here = f"{path}.groupBy[{objective.group_by.index(indicator.key)}]"
+        message = f"label {indicator.key} is the key of each pair, which makes a group of every pair"
+        yield _problem(at, here, message, "leave it out: the key joins pairs in any group", "warning")

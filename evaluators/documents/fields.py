@@ -16,13 +16,17 @@ from evaluators.documents.problems import Problem
 from evaluators.documents.tree import Fault, Node, Place, Scalar, Sequence, joined, plain, shown
 from evaluators.documents.tree import Mapping as MappingNode
 from evaluators.durations import DurationError
-from evaluators.selectors import Selector, SelectorError
+from evaluators.selectors import METRIC_LABEL, Selector, SelectorError
+
+NOTHING: Final = Selector("", None, ())
+"""Stands where a selector was reported."""
 
 LONGEST_NAME: Final = 63
 LONGEST_LINE: Final = 500
 LONGEST_PROSE: Final = 10_000
 
 _NAME: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?", re.ASCII)
+_LABEL_NAME: Final = re.compile(r"[A-Za-z_][\w.-]{0,127}", re.ASCII)
 _URL: Final = re.compile(
     r"https?://(?:\[[0-9A-Fa-f:.]+\]|(?P<host>[^\s/?#@:\[\]\\]+))(?::[0-9]{1,5})?(?:[/?#]\S*)?", re.IGNORECASE
 )
@@ -90,6 +94,13 @@ class Field:
             self.error(rule, f"did you mean {like}?" if like else "such as checkout-gold")
         return value
 
+    def label(self, example: str) -> str:
+        """The name of a label; the metric's own is none."""
+        value = self.text()
+        if value and (value == METRIC_LABEL or not _LABEL_NAME.fullmatch(value)):
+            self.error(f"{shown(value)} is no label name", f"such as {example}")
+        return value
+
     def choice(self, options: Iterable[Word], hints: Mapping[str, str] | None = None) -> Word:
         """One of the options; `hints` are mends for values that people often write instead."""
         words = list(options)
@@ -135,14 +146,13 @@ class Field:
     def selector(self, *, metric: bool) -> Selector:
         """A PromQL series selector; `metric` asks for one that names its metric."""
         value = self.prose()
-        nothing = Selector("", None, ())
         if not value:
-            return nothing
+            return NOTHING
         try:
             selector = Selector.parse(value)
         except SelectorError as error:
             self.error(str(error))
-            return nothing
+            return NOTHING
         if metric and selector.metric is None:
             self.error("must name its metric", 'write the name before the brace, as in http_requests{status=~"5.."}')
         return selector

@@ -43,6 +43,17 @@ spec:
         threshold: {metric: 'http_request_duration_seconds{service="checkout"}', op: lte, value: 0.3}
       target: 0.99
       period: {calendar: month}
+      # budgetingMethod: Timeslices  # counts good minutes instead of good requests, with the two lines below
+      # timeSliceTarget: 0.95        # a minute is good when this share of its requests is
+      # timeSliceWindow: 1m
+
+    # Other indicators, each in the place of `ratio` or `threshold` above (see docs/indicators.md):
+    #   histogram: {metric: http_request_duration_seconds, le: 0.3}                  # by its buckets
+    #   quantile: {metric: http_request_duration_seconds, q: 0.99, op: lte, value: 0.3, window: 1m}
+    #   uptime: {state: probe_success, staleAfter: 2m}                               # share of known time that was up
+    #   throughput: {metric: messages_processed, op: gte, perSecond: 5, window: 1m}
+    #   freshness: {metric: backup_finished, maxGap: 26h}                            # the newest one is not too old
+    #   response: {opened: incident_opened, closed: incident_resolved, key: incident, op: lte, within: 4h}
 ---
 # Where alerts go: a signed webhook (https://www.standardwebhooks.com), or `type: alertmanager`.
 apiVersion: upheld/v1

@@ -85,6 +85,15 @@ def span(us: int) -> str:
     return durations.in_words(us).replace(" ", NBSP)
 
 
+def whole_span(us: int) -> str:
+    """A duration that somebody wrote down, in a sentence: `30 days` rather than `30 d`."""
+    for scale, name in ((durations.DAY, "day"), (durations.HOUR, "hour"), (durations.MINUTE, "minute")):
+        if us >= scale and us % scale == 0:
+            number = us // scale
+            return f"{number}{NBSP}{name}{'' if number == 1 else 's'}"
+    return span(us)
+
+
 def window(name: str) -> str:
     """A window's name in units that people think in: `1008m` -> `16h 48m`, `70s` -> `1m 10s`."""
     number, unit = name[:-1], name[-1:]

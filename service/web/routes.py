@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from evaluators.standings import Standing
-from service.web import charts, figures, overview, wording
+from evaluators.units import unit_of
+from service.web import charts, counting, figures, overview, wording
 from service.web.charts import Chart
 from service.web.errors import error_page, guarded
 from service.web.inbox import shown
@@ -162,10 +164,13 @@ async def objective_page(request: Request) -> Response:
 
 
 def _words(promise: Promise, row: Standing | None) -> dict[str, Any]:
+    unit = unit_of(promise.objective.indicator, promise.objective.budgeting)
     return {
+        "amount": partial(counting.amount, unit),
+        "failures": counting.failures(unit),
         "promise_words": wording.promise_words(promise),
         "period_words": wording.period_words(promise.objective.period),
-        "indicator": wording.indicator_lines(promise.objective.indicator),
+        "indicator": counting.counting_lines(promise.objective.indicator, promise.objective.budgeting),
         "alerts": [wording.alert_line(one, row) for one in promise.conditions] if row else [],
     }
 

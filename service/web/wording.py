@@ -9,17 +9,14 @@ from evaluators import durations
 from evaluators.agreements import (
     BudgetRemainingCondition,
     BurnRateCondition,
-    Comparison,
     Condition,
     ExhaustionCondition,
-    Indicator,
     Period,
-    RatioIndicator,
     RollingPeriod,
     SilentCondition,
 )
 from evaluators.standings import DataState, Standing, Verdict
-from service.web import figures
+from service.web import counting, figures
 from service.web.ports import Promise
 
 VERDICTS: Final = {Verdict.BREACHED: "Breached", Verdict.AT_RISK: "At risk", Verdict.MET: "Met", None: "No verdict"}
@@ -29,7 +26,6 @@ DATA: Final = {
     DataState.SILENT: "The pipeline is healthy, and no traffic arrives.",
     DataState.BLIND: "Upheld cannot see at the moment; the verdict is the last one known.",
 }
-_COMPARED: Final[dict[Comparison, str]] = {"lt": "below", "lte": "at most", "gt": "above", "gte": "at least"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +41,20 @@ class AlertLine:
 def period_words(period: Period) -> str:
     """`over the last 30 d`, `in each calendar month (Europe/Berlin)`."""
     if isinstance(period, RollingPeriod):
-        return f"over the last {_whole(period.length_us)}"
+        return f"over the last {figures.whole_span(period.length_us)}"
     zone = "" if period.time_zone == "UTC" else f" ({period.time_zone})"
     return f"in each calendar {period.unit}{zone}"
 
 
 def promise_words(promise: Promise) -> str:
-    """One sentence: who promises what to whom, over which period."""
+    """Who promises what to whom, over which period; of slices, a second sentence says when one is good."""
     agreement, objective = promise.applied.agreement, promise.objective
     each = f", for each {' and '.join(objective.group_by)}" if objective.group_by else ""
+    good, judged = counting.good_words(objective.indicator, objective.budgeting)
     return (
         f"{agreement.provider.name} promises {agreement.customer.name} that {figures.target(objective.target)} of "
-        f"{_what_is_good(objective.indicator)} {period_words(objective.period)}{each}."
+        f"{good} {period_words(objective.period)}{each}.{judged}"
     )
-
-
-def _what_is_good(indicator: Indicator) -> str:
-    if isinstance(indicator, RatioIndicator):
-        return "all samples are not bad" if indicator.bad is not None else "all samples are good"
-    return f"all samples are {_COMPARED[indicator.op]} {indicator.bound:g}"
-
-
-def indicator_lines(indicator: Indicator) -> list[tuple[str, str]]:
-    """The selectors as written, each with the part that it plays."""
-    if isinstance(indicator, RatioIndicator):
-        parts = (("good", indicator.good), ("bad", indicator.bad), ("total", indicator.total))
-        return [(name, selector.text) for name, selector in parts if selector is not None]
-    return [("metric", indicator.metric.text), ("good when", f"value is {_COMPARED[indicator.op]} {indicator.bound:g}")]
 
 
 def alert_line(condition: Condition, standing: Standing) -> AlertLine:
@@ -84,13 +67,13 @@ def alert_line(condition: Condition, standing: Standing) -> AlertLine:
             asks = f"budget left below {figures.share(condition.below)}"
             return AlertLine(condition.severity, asks, figures.share(left), left is not None and left < condition.below)
         case ExhaustionCondition():
-            asks = f"budget gone within {_whole(condition.within_us)}"
+            asks = f"budget gone within {figures.whole_span(condition.within_us)}"
             gone = standing.exhausted_us
             holds = gone is not None and gone - standing.as_of_us <= condition.within_us
             now = f"in {figures.span(max(0, gone - standing.as_of_us))}" if gone is not None else "not in sight"
             return AlertLine(condition.severity, asks, now, holds)
         case SilentCondition():
-            asks = f"no samples for {_whole(condition.after_us)}"
+            asks = f"no samples for {figures.whole_span(condition.after_us)}"
             return AlertLine(condition.severity, asks, standing.data.value, standing.data is DataState.SILENT)
 
 
@@ -104,12 +87,3 @@ def _burn_line(condition: BurnRateCondition, standing: Standing) -> AlertLine:
     return AlertLine(
         condition.severity, asks, known, all(rate is not None and rate >= condition.factor for rate in now)
     )
-
-
-def _whole(us: int) -> str:
-    """`30 days` rather than `30 d` in a sentence."""
-    for scale, name in ((durations.DAY, "day"), (durations.HOUR, "hour"), (durations.MINUTE, "minute")):
-        if us >= scale and us % scale == 0:
-            number = us // scale
-            return f"{number}{figures.NBSP}{name}{'' if number == 1 else 's'}"
-    return figures.span(us)

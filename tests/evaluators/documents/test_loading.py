@@ -251,3 +251,17 @@ def test_reading_back_what_is_no_document_is_an_error_with_its_problems() -> Non
     assert [each.path for each in raised.value.problems] == ["spec.url"]
     with pytest.raises(InvalidDocuments, match="one document was expected, 2 found"):
         documents.read(TARGET + "---\n" + POLICY)
+
+
+def test_what_the_starter_has_in_comments_is_valid_too() -> None:
+    """Whoever takes the comment sign away, or puts another indicator in, gets an agreement that counts."""
+    lines = STARTER.split("\n")
+    others = [line.removeprefix("    #   ") for line in lines if line.startswith("    #   ")]
+    (written,) = (line for line in lines if line.startswith("        threshold:"))
+    texts = [STARTER.replace(written, f"        {other}") for other in others]
+    texts.append(STARTER.replace("# budgetingMethod", "budgetingMethod").replace("# timeSlice", "timeSlice"))
+
+    assert len(set(texts)) == 7
+    for text in texts:
+        loaded = documents.load(text)
+        assert (loaded.problems, documents.check(loaded.documents)) == ((), ())

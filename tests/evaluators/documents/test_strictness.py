@@ -270,13 +270,6 @@ def problems(text: str) -> list[str]:
         (
             "agreement",
             "[burn-rate]",
-            "[]\n      budgetingMethod: Timeslices",
-            "21:24: " + OBJECTIVE + "budgetingMethod",
-            "Timeslices is not supported yet",
-        ),
-        (
-            "agreement",
-            "[burn-rate]",
             "[]\n      budgetingMethod: occurrences",
             "21:24: " + OBJECTIVE + "budgetingMethod",
             "did you mean Occurrences?",
@@ -284,8 +277,8 @@ def problems(text: str) -> list[str]:
         (
             "agreement",
             "[burn-rate]",
-            "[]\n      timeSliceTarget: 0.9",
-            "21:24: " + OBJECTIVE + "timeSliceTarget",
+            "[]\n      serviceHours: {}",
+            "21:21: " + OBJECTIVE + "serviceHours",
             "not supported yet",
         ),
         (
@@ -350,7 +343,6 @@ def problems(text: str) -> list[str]:
             "16:26: " + OBJECTIVE + "indicator.ratio",
             "needs good or bad",
         ),
-        ("agreement", "{ratio: {", "{uptime: {", "16:27: " + OBJECTIVE + "indicator.uptime", "is not supported yet"),
         ("agreement", "{ratio: {", "{ration: {", "16:19: " + OBJECTIVE + "indicator.ration", "did you mean ratio?"),
         (
             "agreement",

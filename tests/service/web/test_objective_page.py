@@ -7,7 +7,9 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from evaluators.durations import HOUR
+from evaluators.agreements import RatioTimeslices, UptimeIndicator
+from evaluators.durations import HOUR, MINUTE
+from evaluators.selectors import Selector
 from service.web.ports import Unseen
 from tests.service.web.markup import Element, read
 from tests.service.web.page_data import HOSTILE, NOW, MadeUpData
@@ -41,6 +43,22 @@ async def test_both_views_stand_side_by_side(client: httpx.AsyncClient) -> None:
     rows = {row.find("th")[0].words: [cell.words for cell in row.find("td")] for row in table.find("tr")[1:]}
     assert rows["SLI"] == ["99.929 %", "99.923 %"]
     assert rows["Total"] == ["1,088,640", "1,089,729"]
+
+
+async def test_what_counts_time_or_slices_is_shown_in_their_units(client: httpx.AsyncClient, data: MadeUpData) -> None:
+    """Promise, definition and counts of an objective that is neither a ratio nor counted by occurrences."""
+    applied = data.applied[0]
+    objective = replace(applied.agreement.objectives[0], indicator=UptimeIndicator(Selector.parse("probe"), 2 * MINUTE))
+    sliced = replace(applied.agreement.objectives[2], budgeting=RatioTimeslices(5 * MINUTE))
+    data.applied[0] = replace(applied, agreement=replace(applied.agreement, objectives=(objective, sliced)))
+
+    root, other = await page(client, EU), await page(client, PAYMENTS)
+
+    assert "99.9 % of all time in which probes are known is up, as most of them say over" in root.find("main")[0].words
+    assert "probe" in root.find("section", class_="definition")[0].words
+    assert "1 s of failure spent" in root.find("dl", class_="figures")[0].words
+    assert "bad slices spent" in other.find("dl", class_="figures")[0].words
+    assert "slices of 5 minutes, each by its share of good" in other.find("section", class_="definition")[0].words
 
 
 async def test_alert_conditions_stand_beside_what_is_so_now(client: httpx.AsyncClient) -> None:
