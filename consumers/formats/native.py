@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, cast
 
 import msgspec
@@ -66,6 +67,11 @@ def read(
     """
     event_times = event_times or EventTimes()
     return [_sample(each, record_time_us, bounds, event_times) for each in _elements(value)]
+
+
+def of_fields(fields: Mapping[str, object], record_time_us: int, event_times: EventTimes) -> Sample:
+    """The sample of an event that came in another encoding than JSON. Raises Unusable."""
+    return _sample(_loose(fields), record_time_us, None, event_times)
 
 
 def labels_of(raw: bytes, service: str | None) -> dict[str, str]:
