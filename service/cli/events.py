@@ -17,7 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from consumers.errors import IngestError, LogUnavailable, RegistryUnavailable
 from consumers.formats import native
-from consumers.formats.avro import SchemaById
+from consumers.formats.avro import MAGIC, SchemaById, no_registry
 from consumers.formats.samples import Payload
 from consumers.formats.times import EARLIEST_US, EventTimes, TimeBounds
 from consumers.formats.unusable import Unusable
@@ -134,7 +134,7 @@ def explain(settings: Settings, event: str, files: Sequence[Path] | None) -> Non
     now = now_us()
     bounds = TimeBounds(EARLIEST_US, now + settings.future_bound)
     try:
-        schemas = asyncio.run(_schemas(settings, text))
+        schemas = asyncio.run(_schemas(settings, text)) if text.startswith(MAGIC) else no_registry
         samples = samples_of(settings.formats.otherwise, Payload(text, now, EventTimes(), {}), schemas)
         for sample in samples:
             bounds.check(sample.time_us)
@@ -156,7 +156,7 @@ def explain(settings: Settings, event: str, files: Sequence[Path] | None) -> Non
 
 
 async def _schemas(settings: Settings, value: bytes) -> SchemaById:
-    """What the event is read by, where it is in Avro. Raises Unusable."""
+    """What an event in Avro is read by. Raises Unusable."""
     from consumers.schemas import schema_of
     from service.wiring.registry import schema_registry
 
