@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from consumers.formats.avro import Avro, no_registry
 from consumers.formats.avro_schema import MOST_MEMORY, Schema
 from consumers.formats.catalogue import Whatever, samples_of
+from consumers.formats.native import LARGEST_VALUE
 from consumers.formats.samples import Sample
 from consumers.formats.unusable import Unusable
 from tests.consumers.formats.avro_records import (
+    ADAPTER,
     ADAPTER_ID,
     BATCH_ID,
     EVENT,
@@ -126,6 +128,34 @@ def test_what_cannot_be_used_is_refused_in_words(value: bytes, code: str, said: 
     assert said in refused.reason
 
 
+def test_fields_of_the_wrong_type_are_named() -> None:
+    """By the name that the format has for them."""
+    wrong = {**ADAPTER, "fields": [{"name": "name", "type": "long"}, {"name": "value", "type": "string"}]}
+    refused = refusal(Avro(lambda _: schema(wrong)), framed(1, body(wrong, {"name": 7, "value": "1"})))
+
+    assert (refused.code, refused.reason) == ("bad_metric", "name: expected str | null, got int")
+
+
+def test_a_time_may_be_a_number_in_any_unit() -> None:
+    """Logical types say which; its size does so as well."""
+    found = {
+        "type": "record",
+        "name": "E",
+        "fields": [
+            {"name": "metric", "type": "string"},
+            {"name": "time", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        ],
+    }
+    (read,) = samples(Avro(lambda _: schema(found)), framed(1, body(found, {"metric": "m", "time": AT_US})))
+
+    assert read.time_us == AT_US
+
+
+def test_a_record_beyond_the_bound_of_all_formats_is_refused() -> None:
+    """Before its schema is looked up."""
+    assert refusal(Avro(no_registry), framed(9, bytes(LARGEST_VALUE))).code == "too_large"
+
+
 @pytest.mark.parametrize("found", ["string", ["null", EVENT], record("int")])
 def test_what_is_no_event_is_refused(found: Any) -> None:
     """Whatever a schema may describe."""
@@ -203,6 +233,8 @@ for _ in range(40):
         ({"type": "record", "fields": []}, "no name"),
         ({"type": "array"}, "a type is missing"),
         ({}, "a type is missing"),
+        ("null", "a type is missing"),
+        ({"type": {"type": {"type": 7}}}, "a type is missing"),
         ([], "no branches"),
         ("7", "a type is missing"),
         ("Elsewhere", "not JSON"),
@@ -217,6 +249,14 @@ def test_a_schema_that_cannot_be_read_by_is_refused_in_words(found: Any, said: s
 
     assert refused.code == "unsupported_schema"
     assert said in refused.reason
+
+
+def test_types_that_refer_to_each_other_are_as_deep_as_they_lead() -> None:
+    """However flat each of them is."""
+    chain = [record(f"R{number - 1}" if number else "int", name=f"R{number}") for number in range(40)]
+
+    assert "levels deep" in reason(*chain).reason
+    assert Schema.of([json.dumps(each) for each in chain[:20]]).decoded(b"\x02")
 
 
 def test_what_a_record_may_cost_is_bounded_before_it_is_decoded() -> None:
