@@ -7,6 +7,7 @@ Each sample has four labels besides its metric, of 250 series, and is compared w
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 import time
@@ -14,12 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import fastavro
 from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from consumers.combining import Combiner
+from consumers.formats.avro_schema import Schema
 from consumers.formats.choice import Format
 from consumers.matching import Matcher
 from consumers.memory import MemoryRecords
@@ -36,6 +39,18 @@ AT: Final = "2025-11-23T12:13:20Z"
 
 def labels(number: int) -> dict[str, str]:
     return {"route": f"/r{number % 50}", "status": str(200 + number % 5), "region": "eu", "method": "GET"}
+
+
+def avro_schemas() -> list[Any]:
+    text = ("timestamp", "value", "name")
+    fields = [{"name": name, "type": "string"} for name in text]
+    fields.append({"name": "labels", "type": {"type": "map", "values": "string"}})
+    metric = {"type": "record", "name": "io.prometheus.Metric", "fields": fields}
+    return [metric, {"type": "array", "items": metric}]
+
+
+AVRO: Final = avro_schemas()
+AVRO_READ: Final = [Schema.of([json.dumps(schema)]) for schema in AVRO]
 
 
 def native(numbers: range) -> bytes:
@@ -89,6 +104,15 @@ def influx(numbers: range) -> bytes:
     ).encode()
 
 
+def avro(numbers: range) -> bytes:
+    """What prometheus-kafka-adapter's schema describes: by itself by the schema 0, in an array by the schema 1."""
+    found = [prometheus(number) for number in numbers]
+    number = int(len(found) > 1)
+    written = io.BytesIO()
+    fastavro.schemaless_writer(written, fastavro.parse_schema(AVRO[number]), found if number else found[0])
+    return b"\0" + number.to_bytes(4, "big") + written.getvalue()
+
+
 def statsd(numbers: range) -> bytes:
     return "\n".join(
         f"latency:0.1|h|#{','.join(f'{name}:{value}' for name, value in labels(number).items())}|T{START_S}"
@@ -106,6 +130,7 @@ WRITERS: Final[dict[Format, Callable[[range], bytes]]] = {
     "vector": lines(vector),
     "zabbix": lines(zabbix),
     "statsd": statsd,
+    "avro": avro,
 }
 
 
@@ -115,7 +140,7 @@ def rate(form: Format, each: int, rounds: int) -> float:
         MatchRule(number, "gold", metric, 0, None, ThresholdIndicator(Selector.parse(metric), "lte", 0.3))
         for number, metric in enumerate(("latency", "web_latency"))
     ]
-    combiner = Combiner(Partition("events", 0), Matcher(rules), SLOT_US, 600_000_000, form)
+    combiner = Combiner(Partition("events", 0), Matcher(rules), SLOT_US, 600_000_000, form, AVRO_READ.__getitem__)
     values = [WRITERS[form](range(first, first + each)) for first in range(0, SAMPLES, each)]
     records = MemoryRecords([Record(offset, START_US, None, value) for offset, value in enumerate(values)])
     best = 0.0

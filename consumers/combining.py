@@ -18,6 +18,7 @@ import numpy as np
 from consumers import carrying
 from consumers.carrying import Held
 from consumers.formats import native
+from consumers.formats.avro import SchemaById, no_registry
 from consumers.formats.catalogue import reader
 from consumers.formats.choice import Format
 from consumers.formats.native import LARGEST_VALUE, Wire
@@ -126,11 +127,17 @@ class Combiner:
     """Combines the records of one partition by one revision of the definitions; `cut` takes what has come together."""
 
     def __init__(
-        self, partition: Partition, matcher: Matcher, slot_us: int, future_us: int, form: Format = "native"
+        self,
+        partition: Partition,
+        matcher: Matcher,
+        slot_us: int,
+        future_us: int,
+        form: Format = "native",
+        schemas: SchemaById = no_registry,
     ) -> None:
         self._partition = partition
         self._strict_first = form in {"auto", "native"}
-        self._reader = reader(form)
+        self._reader = reader(form, schemas)
         self._matcher = matcher
         self._slot_us = slot_us
         self._future_us = future_us

@@ -3,6 +3,7 @@
 IngestError
 ├── LogUnavailable       the broker is away or answers with a passing error: retry
 ├── PositionOutOfRange   the log does not hold the offset that we want to read: look at its bounds
+├── RegistryUnavailable  the schema registry is away, or does not let us in: retry
 ├── LedgerUnavailable    the database is away, or a commit's outcome is unknown: read positions again, retry
 └── DefinitionsMoved     the definitions changed since they were loaded: load, then read the span again
 
@@ -30,6 +31,10 @@ class PositionOutOfRange(IngestError):
     def __init__(self, partitions: Collection[Partition]) -> None:
         super().__init__(", ".join(f"{each.topic}/{each.number}" for each in partitions))
         self.partitions = frozenset(partitions)
+
+
+class RegistryUnavailable(IngestError):
+    """The registry of schemas cannot be asked now; a retry can help. What is read by them waits, and is never refused."""
 
 
 class LedgerUnavailable(IngestError):

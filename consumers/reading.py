@@ -8,6 +8,7 @@ from enum import Enum, auto
 import numpy as np
 
 from consumers.combining import Combiner, Tally, record_crc
+from consumers.formats.avro import SchemaById, no_registry
 from consumers.formats.choice import Formats
 from consumers.matching import Matcher
 from consumers.ports import DeadLetter, Definitions, Entry, Fetched, Partition, PartitionStatus, Position, Records
@@ -20,10 +21,11 @@ class Lens:
     definitions: Definitions
     matcher: Matcher
     formats: Formats
+    schemas: SchemaById = no_registry
 
     @classmethod
-    def of(cls, definitions: Definitions, formats: Formats) -> Lens:
-        return cls(definitions, Matcher(definitions.rules), formats)
+    def of(cls, definitions: Definitions, formats: Formats, schemas: SchemaById = no_registry) -> Lens:
+        return cls(definitions, Matcher(definitions.rules), formats, schemas)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +114,8 @@ class Reading:
         known = position.last_record_crc is not None and position.offset > 0
         self._fingerprint = (position.last_record_crc or 0, position.last_record_time_us) if known else None
         form = lens.formats.of(self.partition.topic)
-        self._combiner = Combiner(self.partition, lens.matcher, lens.definitions.slot_us, future_us, form)
+        slot_us = lens.definitions.slot_us
+        self._combiner = Combiner(self.partition, lens.matcher, slot_us, future_us, form, lens.schemas)
         self._waiting_since_us = self._short_since_us = self._end = self._seen_again_us = None
 
     def skipped(self) -> None:

@@ -14,7 +14,14 @@ from typing import Final, Literal
 
 import structlog
 
-from consumers.errors import DefinitionsMoved, IngestError, LedgerUnavailable, LogUnavailable, PositionOutOfRange
+from consumers.errors import (
+    DefinitionsMoved,
+    IngestError,
+    LedgerUnavailable,
+    LogUnavailable,
+    PositionOutOfRange,
+    RegistryUnavailable,
+)
 from consumers.formats.choice import Formats
 from consumers.pace import SECOND_US, Away, Pace
 from consumers.ports import (
@@ -29,6 +36,7 @@ from consumers.ports import (
 )
 from consumers.reading import Cut, Lens, Reading, Taken, gap
 from consumers.reports import Reports, cut_off
+from consumers.schemas import Registry, Schemas
 from consumers.topics import TopicChoice
 
 _log: Final = structlog.stdlib.get_logger(__name__)
@@ -55,6 +63,7 @@ class Worker:
         clock: Callable[[], int],
         name: str,
         formats: Formats | None = None,
+        registry: Registry | None = None,
         pace: Pace | None = None,
         observer: Observer | None = None,
         steps: Steps | None = None,
@@ -75,6 +84,8 @@ class Worker:
         self._jitter = jitter
         self._ledger_away = Away("ledger", self._pace)
         self._log_away = Away("log", self._pace)
+        self._registry_away = Away("schema registry", self._pace)
+        self._schemas = Schemas(registry, self._formats, clock, self._registry_away)
         self._readings: dict[Partition, Reading] = {}
         self._lens: Lens | None = None
         self._stale = True
@@ -123,6 +134,8 @@ class Worker:
             await self._wait_for(self._ledger_away, error)
         except LogUnavailable as error:
             await self._wait_for(self._log_away, error)
+        except RegistryUnavailable as error:
+            await self._wait_for(self._registry_away, error)
         except DefinitionsMoved:
             self._stale = True
         except PositionOutOfRange as error:
@@ -167,7 +180,7 @@ class Worker:
             self._stale = True
             raise
         if self._lens is None or self._lens.definitions.revision != definitions.revision:
-            self._lens = Lens.of(definitions, self._formats)
+            self._lens = Lens.of(definitions, self._formats, self._schemas.known)
             self._forget(self._readings.values())
             _log.info(
                 "Definitions loaded.",
@@ -207,13 +220,14 @@ class Worker:
         return fetched
 
     async def _take(self, fetched: Sequence[Fetched]) -> None:
-        for each in fetched:
+        prepared = await self._schemas.prepare(fetched)
+        for each in prepared.fetched:
             reading = self._readings.get(each.partition)
             if reading is None or not reading.placed or reading.leaving:
                 continue
             clock_us = self._clock()
             taken = reading.take(each, clock_us)
-            if taken is Taken.STRAY:
+            if taken is Taken.STRAY or each.partition in prepared.held:
                 await self._log.seek(each.partition, reading.seek_to)
             if taken is Taken.BREAK:
                 self._broken.add(each.partition)
@@ -222,6 +236,8 @@ class Worker:
             await asyncio.sleep(0)  # decoding is one long computation: heartbeats and fetches come in between
         if fetched:
             await self._step("decoded")
+        if prepared.away is not None:
+            raise prepared.away
 
     # ------------------------------------------------------------------------------------------------------ commits
 

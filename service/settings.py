@@ -35,6 +35,7 @@ FormatsByTopic = Annotated[dict[str, Format], NoDecode]
 
 _OPTIONS_APART: Final = re.compile(r"[,;\n]\s*(?=[\w.-]+\s*=)")
 """A comma in a value (`range,roundrobin`) does not begin the next option."""
+_REGISTRY: Final = re.compile(r"https?://(?:[\w.-]+|\[[0-9a-fA-F:]+\])(?::\d{1,5})?(?:/[^\s?#@]*)?")
 
 
 class Settings(BaseSettings):
@@ -92,6 +93,17 @@ class Settings(BaseSettings):
     )
     topic_formats: FormatsByTopic = Field(
         default_factory=dict, description="Formats of single topics, as JSON or `checkout=native,edge=auto`."
+    )
+    schema_registry_url: str | None = Field(
+        None, description="Schema registry (http:// or https://) that records in Avro are read by."
+    )
+    schema_registry_username: str | None = Field(None, description="User name, or API key, for the registry.")
+    schema_registry_password: SecretStr | None = Field(None, description="Password, or API secret, for the registry.")
+    schema_registry_password_file: Path | None = Field(
+        None, description="File with that password; read again for every question."
+    )
+    schema_registry_ca_file: Path | None = Field(
+        None, description="PEM file with the authorities that the registry is trusted by; otherwise the system's."
     )
     group: str = Field("upheld", description="Kafka consumer group of the ingest workers.")
     topic_partitions: int = Field(4, ge=1, le=1000, description="Partitions of a topic that Upheld creates itself.")
@@ -174,7 +186,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _secured(self) -> Self:
-        problems = list(_contradictions(self))
+        problems = [*_contradictions(self), *_of_the_registry(self)]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -310,6 +322,31 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         yield from _half_a_login(settings)
     elif any(login) or settings.kafka_sasl_password_file:
         yield f"UPHELD_KAFKA_SECURITY_PROTOCOL is {protocol}: a login needs SASL_SSL or SASL_PLAINTEXT"
+
+
+def _of_the_registry(settings: Settings) -> Iterator[str]:
+    """Nothing of the address is repeated: somebody may have put a password there."""
+    prefix = "UPHELD_SCHEMA_REGISTRY"
+    url = settings.schema_registry_url
+    login = ("username", "password", "password_file")
+    given = [each for each in (*login, "ca_file") if getattr(settings, f"schema_registry_{each}")]
+    secret = settings.schema_registry_password or settings.schema_registry_password_file
+    if url is None:
+        if given:
+            yield f"{' and '.join(f'{prefix}_{each.upper()}' for each in given)} would be in vain without {prefix}_URL"
+        if "avro" in (settings.format, *settings.topic_formats.values()):
+            yield f"the format avro needs {prefix}_URL"
+        return
+    if not _REGISTRY.fullmatch(url):
+        yield f"{prefix}_URL must be http:// or https://, a host and at most a path; a login goes into {prefix}_USERNAME"
+    if settings.schema_registry_ca_file and url.startswith("http://"):
+        yield f"{prefix}_URL is http://, which is not encrypted: {prefix}_CA_FILE would be in vain"
+    if settings.schema_registry_password and settings.schema_registry_password_file:
+        yield f"give {prefix}_PASSWORD or {prefix}_PASSWORD_FILE, not both"
+    if secret and not settings.schema_registry_username:
+        yield f"{prefix}_USERNAME is needed"
+    if settings.schema_registry_username and not secret:
+        yield f"{prefix}_PASSWORD or {prefix}_PASSWORD_FILE is needed"
 
 
 def _half_a_login(settings: Settings) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from consumers.formats import native
+from consumers.formats.avro import Avro, SchemaById, no_registry, within_an_event
 from consumers.formats.choice import Format
 from consumers.formats.cloudevents import CloudEvents
 from consumers.formats.influx import Influx
@@ -30,16 +31,16 @@ class Reader(Protocol):
         ...
 
 
-def reader(form: Format) -> Reader | None:
+def reader(form: Format, schemas: SchemaById = no_registry) -> Reader | None:
     """A new reader; None: the native format, which ingest reads by itself."""
     if form == "native":
         return None
-    return Recognising() if form == "auto" else _READERS[form]()
+    return Recognising(schemas) if form == "auto" else _made(form, schemas)
 
 
-def samples_of(form: Format, payload: Payload) -> Sequence[Sample]:
+def samples_of(form: Format, payload: Payload, schemas: SchemaById = no_registry) -> Sequence[Sample]:
     """What a record of a topic of this format holds, once. Raises Unusable."""
-    chosen = reader(form)
+    chosen = reader(form, schemas)
     found = chosen.read(payload) if chosen is not None else None
     return _native(payload) if found is None else found
 
@@ -47,7 +48,8 @@ def samples_of(form: Format, payload: Payload) -> Sequence[Sample]:
 class Recognising:
     """Reads each record in the format that its headers or its shape show."""
 
-    def __init__(self) -> None:
+    def __init__(self, schemas: SchemaById) -> None:
+        self._schemas = schemas
         self._readers: dict[str, Reader] = {}
 
     def read(self, payload: Payload) -> Sequence[Sample] | None:
@@ -57,7 +59,7 @@ class Recognising:
             return None
         known = self._readers.get(form)
         if known is None:
-            known = self._readers[form] = _READERS[form]()
+            known = self._readers[form] = _made(form, self._schemas)
         return known.read(payload)
 
 
@@ -65,11 +67,15 @@ class Whatever:
     """Reads data that some envelope holds: in a format that is recognised, else as native events."""
 
     def __init__(self) -> None:
-        self._recognising = Recognising()
+        self._recognising = Recognising(within_an_event)
 
     def __call__(self, payload: Payload) -> Sequence[Sample]:
         found = self._recognising.read(payload)
         return _native(payload) if found is None else found
+
+
+def _made(form: str, schemas: SchemaById) -> Reader:
+    return Avro(schemas) if form == "avro" else _READERS[form]()
 
 
 def _native(payload: Payload) -> Sequence[Sample]:

@@ -19,6 +19,7 @@ Format = Literal[
     "zabbix",
     "statsd",
     "slo_exporter",
+    "avro",
 ]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 

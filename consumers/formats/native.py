@@ -69,6 +69,11 @@ def read(
     return [_sample(each, record_time_us, bounds, event_times) for each in _elements(value)]
 
 
+def of_fields(fields: Mapping[str, object], record_time_us: int, event_times: EventTimes) -> Sample:
+    """The sample of an event that came in another encoding than JSON. Raises Unusable."""
+    return _sample(_loose(fields), record_time_us, None, event_times)
+
+
 def labels_of(raw: bytes, service: str | None) -> dict[str, str]:
     """Labels from their JSON text, with the shorthand. Raises Unusable (bad_labels, not_utf8, too_deep)."""
     if not raw:

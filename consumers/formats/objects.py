@@ -59,6 +59,13 @@ class Objects(Generic[Form]):
         except _DECODING as error:
             raise self._refusal(error) from error
 
+    def converted(self, fields: Mapping[str, object]) -> Form:
+        """An object that came in another encoding. Raises Unusable (missing_value, bad_value, and `codes`)."""
+        try:
+            return msgspec.convert(fields, self._one.type)
+        except msgspec.ValidationError as error:
+            raise self._misshapen(str(error)) from error
+
     def _one_or_lines(self, value: bytes) -> list[Form]:
         try:
             return [self._one.decode(value)]

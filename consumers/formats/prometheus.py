@@ -7,7 +7,7 @@ what Prometheus' naming conventions say of names stands in for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -42,6 +42,11 @@ class Prometheus:
     def read(self, payload: Payload) -> Sequence[Sample]:
         """Raises Unusable (missing_metric, missing_value, bad_value, bad_time, bad_labels, and what is not JSON)."""
         return _OBJECTS.samples(payload, _samples)
+
+
+def of_fields(fields: Mapping[str, object], payload: Payload) -> Sequence[Sample]:
+    """Those of a message that came in another encoding than JSON. Raises Unusable, as reading one does."""
+    return _samples(_OBJECTS.converted(fields), payload)
 
 
 def _samples(message: _Message, payload: Payload) -> Sequence[Sample]:

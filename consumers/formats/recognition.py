@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from consumers.formats.avro import MAGIC
 from consumers.formats.cloudevents import MEDIA_TYPE, content_type
 
 _ABSENT: Final = msgspec.Raw(b"")
@@ -68,6 +69,8 @@ def _by_shape(value: bytes) -> str | None:
     start = _JSON.match(value)
     if start is not None:
         return _of_json(value, start.start(1))
+    if value[:1] == MAGIC:
+        return "avro"
     if _is_otlp(value):
         return "otlp_proto"
     line = _FIRST_LINE.search(value)

@@ -23,6 +23,10 @@ Code = Literal[
     "missing_value",
     "bad_line",
     "not_protobuf",
+    "not_avro",
+    "no_registry",
+    "unknown_schema",
+    "unsupported_schema",
 ]
 
 

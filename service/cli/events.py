@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from consumers.errors import IngestError, LogUnavailable
+from consumers.errors import IngestError, LogUnavailable, RegistryUnavailable
 from consumers.explaining import explain as explained
 from consumers.formats import native
+from consumers.formats.avro import MAGIC, SchemaById, no_registry
 from consumers.formats.samples import Payload
 from consumers.formats.times import EARLIEST_US, EventTimes, TimeBounds
 from consumers.formats.unusable import Unusable
@@ -133,7 +134,8 @@ def explain(settings: Settings, event: str, files: Sequence[Path] | None) -> Non
     now = now_us()
     bounds = TimeBounds(EARLIEST_US, now + settings.future_bound)
     try:
-        samples = samples_of(settings.formats.otherwise, Payload(text, now, EventTimes(), {}))
+        schemas = asyncio.run(_schemas(settings, text)) if text.startswith(MAGIC) else no_registry
+        samples = samples_of(settings.formats.otherwise, Payload(text, now, EventTimes(), {}), schemas)
         for sample in samples:
             bounds.check(sample.time_us)
     except Unusable as error:
@@ -151,6 +153,18 @@ def explain(settings: Settings, event: str, files: Sequence[Path] | None) -> Non
         for one in explained(sample, rules):
             mark = "[green]feeds[/green]    " if one.feeds else "[dim]does not[/dim] "
             console.print(f"  {mark} {one.agreement}/{one.objective}: {escape('; '.join(one.reasons))}")
+
+
+async def _schemas(settings: Settings, value: bytes) -> SchemaById:
+    """What an event in Avro is read by. Raises Unusable."""
+    from consumers.schemas import schema_of
+    from service.wiring.registry import schema_registry
+
+    try:
+        async with schema_registry(settings) as registry:
+            return await schema_of(registry, value)
+    except RegistryUnavailable as error:
+        raise DependencyAway(f"the schema registry cannot be asked: {error}") from error
 
 
 def _rules_of(files: Sequence[Path]) -> list[MatchRule]:

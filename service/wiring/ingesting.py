@@ -17,6 +17,7 @@ from service.storage.ledger import PostgresLedger
 from service.wiring.clock import now_us
 from service.wiring.observing import IngestMetrics
 from service.wiring.process import Process
+from service.wiring.registry import schema_registry
 
 TOPIC_RETRY_S = 2.0
 COLLECT_AFTER = 50_000
@@ -45,6 +46,7 @@ class IngestPart:
         async with AsyncExitStack() as stack:
             engine = await stack.enter_async_context(self._process.database(self.name))
             await self._ensure_topics(connection)
+            registry = await stack.enter_async_context(schema_registry(settings))
             dead_letters = KafkaDeadLetters(connection)
             stack.push_async_callback(dead_letters.stop)
             worker = Worker(
@@ -54,6 +56,7 @@ class IngestPart:
                 definitions=DefinitionsStore(engine),
                 topics=settings.topic_choice,
                 formats=settings.formats,
+                registry=registry,
                 clock=now_us,
                 name=self._process.name,
                 pace=Pace(future_us=settings.future_bound),

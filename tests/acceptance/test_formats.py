@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from google.protobuf.json_format import Parse
 from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
 
 from tests.acceptance.test_page import DOCUMENTS, SECRET
-from tests.acceptance.world import World
+from tests.acceptance.world import World, eventually
+from tests.consumers.formats.avro_records import ADAPTER, ADAPTER_ID, EVENT, EVENT_ID, framed, sample, written
+from tests.consumers.formats.avro_records import event as avro_event
 from tests.contracts.clusters import now_us
+from tests.contracts.registries import SmallRegistry, small_registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -105,3 +110,52 @@ async def test_what_collectors_write_counts_beside_native_events(world: World) -
     assert latency["contractual"]["good"] == 1 + 2 + 1 + 2
     assert web["contractual"]["good"] == 1
     assert requests["contractual"]["good"] == 2 * 7
+
+
+async def test_records_in_avro_wait_for_their_schemas(quick_world: World) -> None:
+    """While the registry is away, nothing of them is refused; what it does not know is a dead letter."""
+    world = quick_world
+    with small_registry() as registry:
+        registry.add(ADAPTER_ID, ADAPTER)
+        registry.add(EVENT_ID, EVENT)
+        registry.answer = (503, b"")
+        world.settings |= {"HOOK_SECRET": SECRET, "UPHELD_SCHEMA_REGISTRY_URL": registry.url}
+        await world.apply(DOCUMENTS.format(url="http://127.0.0.1:9") + LATENCY, since="2026-01-01T00:00:00Z")
+        world.start("run")
+        await world.ready()
+        now_s = now_us() // 1_000_000 - 30
+        at = datetime.fromtimestamp(now_s, UTC).isoformat()
+        producer = AIOKafkaProducer(bootstrap_servers=world.kafka)
+        await producer.start()
+        for value in (
+            json.dumps({"metric": "latency", "value": 0.2, "time": now_s}).encode(),
+            written(ADAPTER_ID, sample(at, value="0.2")),
+            written(EVENT_ID, avro_event(time=now_s * 1_000, value=0.4)),
+            framed(9, b""),
+        ):
+            await producer.send_and_wait(world.topic, value, partition=0)
+        await producer.stop()
+        await eventually(lambda: _asked(registry, 2), 30.0, "a second question")
+
+        item = await world.item("speed", "latency")
+        assert not item or item["experienced"]["total"] <= 1  # what is JSON may have come by itself
+        registry.answer = None
+        latency = await world.total("speed", "latency", 3)
+        assert latency["contractual"]["good"] == 2
+        (letter,) = await dead_letters(world, 1)
+    assert (letter.value, dict(letter.headers)["upheld-error"]) == (framed(9, b""), b"unknown_schema")
+
+
+async def _asked(registry: SmallRegistry, times: int) -> bool:
+    return len(registry.asked) >= times
+
+
+async def dead_letters(world: World, count: int) -> list[Any]:
+    """The first of the topic's dead letters."""
+    consumer = AIOKafkaConsumer(f"{world.topic}.dlq", bootstrap_servers=world.kafka, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        async with asyncio.timeout(30):
+            return [await consumer.getone() for _ in range(count)]
+    finally:
+        await consumer.stop()

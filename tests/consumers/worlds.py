@@ -13,6 +13,7 @@ from consumers.formats.unusable import Unusable
 from consumers.memory import MemoryBroker, MemoryDeadLetters, MemoryDefinitions, MemoryLedger, MemoryLog
 from consumers.pace import Pace
 from consumers.ports import Definitions, MatchRule, Observer, Partition, SeriesKey
+from consumers.schemas import Registry
 from consumers.topics import TopicChoice
 from consumers.worker import Steps, Worker
 from evaluators.agreements import LabelExclusion, RatioIndicator, ThresholdIndicator
@@ -153,6 +154,7 @@ class World:
         self.ledger = MemoryLedger()
         self.letters = MemoryDeadLetters()
         self.definitions = MemoryDefinitions(definitions())
+        self.registry: Registry | None = None
 
     def send(self, value: bytes | None, partition: int = 0) -> int:
         return self.broker.append(Partition(TOPIC, partition), value, timestamp_us=START_US)
@@ -166,6 +168,7 @@ class World:
             ledger=self.ledger,
             dead_letters=self.letters,
             definitions=self.definitions,
+            registry=self.registry,
             topics=TopicChoice((TOPIC,)),
             clock=self.clock,
             name=name,

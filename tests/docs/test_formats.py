@@ -23,11 +23,12 @@ SECTIONS = {
 @pytest.mark.parametrize("named", SECTIONS)
 def test_each_example_is_recognised_as_its_format(named: str) -> None:
     """Readers copy it."""
-    example = re.search(r"```\w+\n(.*?)```", SECTIONS[named], re.DOTALL)
+    example = re.search(r"```(\w+)\n(.*?)```", SECTIONS[named], re.DOTALL)
     assert example is not None
-    form = recognised(example[1].encode(), {})
+    value = bytes.fromhex(example[2]) if example[1] == "hex" else example[2].encode()
+    form = recognised(value, {})
     if form is None:
-        assert native.read(example[1].encode(), record_time_us=RECORD_US, bounds=None)
+        assert native.read(value, record_time_us=RECORD_US, bounds=None)
     assert f"`{form or 'native'}`" in named
 
 

@@ -242,7 +242,7 @@ def test_an_event_with_a_metric_of_text_is_native(fields: dict[str, Any]) -> Non
         b"m f=12:30",
         b"m\\",
         b"m\x00 f=1",
-        b"\x00\x00\x00\x00\x01\x02latency",
+        b"\x01\x00\x00\x00\x01\x02latency",
         b"{" * 100_000,
         b"[" * 100_000,
         b'{"labels":' + b"[" * 100_000,

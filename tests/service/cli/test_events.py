@@ -8,6 +8,8 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from tests.consumers.formats.avro_records import EVENT, EVENT_ID, event, written
+from tests.contracts.registries import small_registry
 from tests.service.cli.conftest import Command
 
 GOOD = b'{"metric":"http_requests","service":"checkout","labels":{"status":"200"}}'
@@ -97,3 +99,19 @@ def test_explain_refuses_what_no_worker_would_take(upheld: Command) -> None:
 def test_explain_without_a_database_is_exit_code_3(upheld: Command) -> None:
     """The definitions lie there."""
     assert upheld("explain", GOOD.decode(), "--database", "postgresql://upheld@127.0.0.1:1/upheld").code == 3
+
+
+def test_explain_reads_an_event_by_the_schema_of_a_registry(upheld: Command) -> None:
+    """As a worker would; a registry that is away is exit code 3, and none at all is said."""
+    value = written(EVENT_ID, event(metric="http_requests", service="checkout", labels={"status": 503}))
+    upheld("init")
+    with small_registry() as registry:
+        registry.add(EVENT_ID, EVENT)
+        done = upheld("explain", "-", "-d", "agreement.yaml", stdin=value, UPHELD_SCHEMA_REGISTRY_URL=registry.url)
+        assert 'http_requests{service="checkout", status="503"}' in done.out.splitlines()
+        unknown = upheld("explain", "-", "-d", "agreement.yaml", stdin=b"\0\0\0\0\x09")
+        assert (unknown.code, "unknown_schema" in unknown.err) == (1, True)
+    away = upheld("explain", "-", "-d", "agreement.yaml", stdin=value)
+    assert (away.code, "the schema registry cannot be asked: ConnectError" in away.err) == (3, True)
+    none = upheld("explain", "-", "-d", "agreement.yaml", stdin=value, UPHELD_SCHEMA_REGISTRY_URL="")
+    assert (none.code, "UPHELD_SCHEMA_REGISTRY_URL" in none.err) == (1, True)
