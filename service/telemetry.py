@@ -20,6 +20,7 @@ class Telemetry:
     records: Counter = field(init=False)
     dead_letters: Counter = field(init=False)
     late_samples: Counter = field(init=False)
+    stray_samples: Counter = field(init=False)
     gaps: Counter = field(init=False)
     missing_records: Counter = field(init=False)
     epochs: Counter = field(init=False)
@@ -47,6 +48,11 @@ class Telemetry:
             self,
             "late_samples",
             Counter("upheld_late_samples", "Samples of slots that had been evaluated.", registry=on),
+        )
+        put(
+            self,
+            "stray_samples",
+            Counter("upheld_stray_samples", "Points that came too late to mend what was measured.", registry=on),
         )
         put(
             self,

@@ -35,9 +35,10 @@ _PAIRS: Final = (Kind.OPENED, Kind.CLOSED, Kind.PAUSED, Kind.RESUMED)
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """Of a series: since when it counts, and its measure where it has one."""
+    """Of a series: since when it counts, until when (None: no end), and its measure where it has one."""
 
     counts_from_us: int
+    counts_until_us: int | None = None
     measure: Measure | None = None
 
 
@@ -56,6 +57,7 @@ class Measuring:
         self._slot_us = slot_us
         self._kept_from_us = 0
         self._counts_from: dict[int, int] = {}
+        self._ends_us: dict[int, int] = {}
         self._holdings: dict[int, Holding] = {}
         self._pairings: dict[int, Pairing] = {}
         self._rules = Rules.of({})
@@ -73,14 +75,21 @@ class Measuring:
         self._counts_from = {series: each.counts_from_us for series, each in definitions.items()}
         self._holdings = {series: each.holding for series, each in measures.items() if each.holding is not None}
         self._pairings = {series: each.pairing for series, each in measures.items() if each.pairing is not None}
+        self._ends_us = {
+            series: each.counts_until_us for series, each in definitions.items() if each.counts_until_us is not None
+        }
         self._rules = Rules.of({name: each.slicing for name, each in measures.items() if each.slicing is not None})
 
     @property
-    def first_us(self) -> int | None:
-        """The earliest time that waits to be measured, where nothing was yet."""
+    def first_slot(self) -> int | None:
+        """The earliest slot that what is kept may yet be measured in, where nothing was yet."""
         times = [int(each.time_us.min()) for each in (self._states, self._pairs) if len(each)]
-        times.extend(int(each) for each in self._slices.slot * self._rules.windows_us(self._slices.series))
-        return min(times) if times else None
+        slices = (self._slices, self._sketches)
+        numbers = (self._slices.slot, self._sketches.time_us)
+        for each, number in zip(slices, numbers, strict=True):
+            if len(each):
+                times.append(int((number * self._rules.windows_us(each.series)).min()))
+        return min(times) // self._slot_us if times else None
 
     # --------------------------------------------------------------------------------------------------------- in, out
 
@@ -95,7 +104,7 @@ class Measuring:
             self._pair(points.of(*_PAIRS)),
         ]
         plain, sliced = self._routed(concatenated(found).merged(), self.sealed_us)
-        return concatenated([plain, sliced, self._sketch(points.of(Kind.SKETCH))])
+        return self._within(concatenated([plain, sliced, self._sketch(points.of(Kind.SKETCH))]))
 
     def advance(self, until_us: int) -> SlotCounts:
         """What is measured of the time up to a tick, which never goes back."""
@@ -103,6 +112,8 @@ class Measuring:
         if from_us is not None and until_us <= from_us:
             return SlotCounts.empty()
         self.sealed_us = until_us
+        if not self._at_work:
+            return SlotCounts.empty()
         found: list[SlotCounts] = []
         if len(self._states):
             since_us = self._floor(int(self._states.time_us.min())) if from_us is None else from_us
@@ -113,7 +124,19 @@ class Measuring:
         low_us = 0 if from_us is None else from_us
         over = self._over(self._slices, low_us, until_us)
         quantiles = slicing.judged_by_quantile(self._ending(low_us, until_us), self._rules, self._slot_us)
-        return concatenated([plain, sliced, over, quantiles]).merged()
+        return self._within(concatenated([plain, sliced, over, quantiles]).merged())
+
+    def _within(self, counts: SlotCounts) -> SlotCounts:
+        """Without what lies behind the end of its agreement: time goes on after it, and nothing is promised of it."""
+        if not self._ends_us:
+            return counts
+        ends = np.array([self._ends_us.get(each, NEVER) for each in counts.series.tolist()], dtype=np.int64)
+        return counts.take(counts.slot * self._slot_us < ends)
+
+    @property
+    def _at_work(self) -> bool:
+        """Whether anything is measured by the lapse of time."""
+        return bool(len(self._rules.names) or len(self._states) or len(self._pairs))
 
     def _floor(self, time_us: int) -> int:
         return time_us // self._slot_us * self._slot_us
@@ -238,6 +261,11 @@ class Measuring:
 
     # ---------------------------------------------------------------------------------------------------------- to keep
 
+    @property
+    def waiting(self) -> int:
+        """Rows that came since the last `saved`."""
+        return sum(len(each) for each in (*self._fresh_points, *self._fresh_slices))
+
     def unsaved(self) -> bytes | None:
         """What came since the last `saved`, for one row of the store; None: nothing."""
         points, slices = joined(self._fresh_points), concatenated(self._fresh_slices)
@@ -249,10 +277,12 @@ class Measuring:
         """What `unsaved` gave is written."""
         self._fresh_points, self._fresh_slices, self.strays = [], [], 0
 
-    def whole(self) -> bytes:
-        """Everything that is kept, in place of all rows so far; what is too old to be mended is let go of."""
+    def whole(self) -> bytes | None:
+        """Everything that is kept, in place of all rows so far; what is too old to be mended is let go of. None: nothing."""
         self._prune()
         points = joined([self._counters, self._states, self._pairs, self._spread_out()])
+        if not len(points) and not len(self._slices):
+            return None
         return msgspec.msgpack.encode(_Page(points.pack(), self._by_slot().pack(), self._kept_from_us))
 
     def restore(self, rows: Sequence[bytes]) -> None:

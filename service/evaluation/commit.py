@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from evaluators.engine import Advance, Restatement, SeriesSpec
 from service.evaluation.pages import Announcer, Paging
 from service.evaluation.shard import Shard, Tick
-from service.storage import evaluation, incidents, rollup, slots
+from service.storage import evaluation, incidents, points, rollup, slots
 from service.storage.database import reaching
 from service.storage.evaluation import NewRestatement
 from service.storage.leases import fence
@@ -63,6 +63,9 @@ class Committer:
                 await self.steps("fenced")
                 if len(counts):
                     await slots.append_page(connection, shard.lease.shard, row.tick_seq, counts)
+                kept = shard.measuring.unsaved()
+                if kept is not None:
+                    await points.append(connection, shard.lease.shard, row.tick_seq, kept)
                 await self.steps("slots_written")
                 await _save_verdicts(connection, done, shard.specs)
                 await self.steps("verdicts_written")
@@ -98,6 +101,7 @@ class Committer:
             async with self.database.begin() as connection:
                 await fence(connection, shard.lease)
                 await evaluation.save_checkpoint(connection, shard.lease.shard, shard.tick_seq, state)
+                await points.gather(connection, shard.lease.shard, shard.tick_seq, shard.measuring.whole())
         await self.steps("checkpointed")
 
     async def gather(self, shard: Shard) -> bool:

@@ -18,7 +18,7 @@ from evaluators.engine import CorruptSnapshot, ShardEngine
 from evaluators.slots import SlotCounts, concatenated
 from evaluators.watermark import Watermark
 from service.evaluation.shard import Shard, unpacked_checkpoint, unpacked_state
-from service.storage import evaluation, incidents, slots
+from service.storage import evaluation, incidents, points, slots
 from service.storage.database import reaching, take_time
 from service.storage.evaluation import ShardRow
 from service.storage.leases import Lease
@@ -91,8 +91,9 @@ class Loader:
             if engine is None:
                 engine, pending = await _from_truth(connection, state, found, lease.shard, slot_us)
         shard = Shard(lease, engine, stored.row, watermark, slot_us)
-        shard.note_first(pending)
         shard.defined(found, at_us)
+        await asyncio.to_thread(shard.measuring.restore, await points.read(connection, lease.shard))
+        shard.note_first(pending)
         shard.holds_back = stored.holds_back
         return shard
 

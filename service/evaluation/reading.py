@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from consumers.ports import PartitionStatus
+from evaluators.points import Points
 from evaluators.slots import Int64s, SlotCounts
 from service.evaluation.shard import Shard
 from service.storage import entries, evaluation
@@ -19,22 +20,27 @@ from service.storage.entries import EpochName, LedgerBroken, LedgerEntry
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """What follows one set of cursors. `owners` is, for each entry, the shard of each of its rows."""
+    """What follows one set of cursors. `owners` are, for each entry, the shard of each row of its counts, and of its points."""
 
     entries: Sequence[LedgerEntry] = ()
-    owners: Sequence[Int64s] = ()
+    owners: Sequence[tuple[Int64s, Int64s]] = ()
 
-    def of(self, shard: int) -> Iterator[tuple[LedgerEntry, SlotCounts]]:
-        """Every entry with the shard's rows of it."""
-        for entry, owners in zip(self.entries, self.owners, strict=True):
-            mine = owners == shard
-            yield entry, entry.counts if bool(mine.all()) else entry.counts.take(mine)
+    def of(self, shard: int) -> Iterator[tuple[LedgerEntry, SlotCounts, Points]]:
+        """Every entry with the shard's counts and points of it."""
+        for entry, (counted, pointed) in zip(self.entries, self.owners, strict=True):
+            mine, points = counted == shard, pointed == shard
+            yield (
+                entry,
+                entry.counts if bool(mine.all()) else entry.counts.take(mine),
+                entry.points if bool(points.all()) else entry.points.take(points),
+            )
 
     def series_of(self, shard: int) -> set[int]:
         """The shard's series that were counted in."""
         found: set[int] = set()
-        for entry, owners in zip(self.entries, self.owners, strict=True):
-            found.update(np.unique(entry.counts.series[owners == shard]).tolist())
+        for entry, (counted, pointed) in zip(self.entries, self.owners, strict=True):
+            found.update(np.unique(entry.counts.series[counted == shard]).tolist())
+            found.update(np.unique(entry.points.series[pointed == shard]).tolist())
         return found
 
 
@@ -78,7 +84,13 @@ class Reader:
                 ends = await entries.ends(connection)
                 for offsets, together in _standing_together(shards):
                     found = await entries.entries_after(connection, offsets)
-                    owners = [await self._owners_of(connection, entry.counts.series) for entry in found]
+                    owners = [
+                        (
+                            await self._owners_of(connection, entry.counts.series),
+                            await self._owners_of(connection, entry.points.series),
+                        )
+                        for entry in found
+                    ]
                     by_shard.update(dict.fromkeys(together, Entries(found, owners)))
         return Read(revision, statuses, ends, by_shard)
 

@@ -235,10 +235,11 @@ class Evaluation:
         tick = await asyncio.to_thread(shard.advance, clock_us, self._settings.lateness_us)
         await self._steps("advanced")
         if shard.due(tick, STANDINGS_EVERY_US):
-            late = shard.late_samples
+            late, strays = shard.late_samples, shard.measuring.strays
             await self._committer.commit(shard, tick)
             self._telemetry.tick_duration.observe((self._clock() - begun_us) / durations.SECOND)
             self._telemetry.late_samples.inc(late)
+            self._telemetry.stray_samples.inc(strays)
             await self._checkpoint(shard, clock_us)
         if shard.gathering:
             shard.gathering = await self._committer.gather(shard)

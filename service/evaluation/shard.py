@@ -11,6 +11,8 @@ import msgspec
 
 from consumers.ports import PartitionStatus
 from evaluators.engine import Advance, SeriesSpec, ShardEngine
+from evaluators.measures.measuring import Measuring
+from evaluators.points import Points, joined
 from evaluators.slots import SlotCounts, concatenated
 from evaluators.standings import SeriesIdentity, StandingTable
 from evaluators.watermark import PartitionName, Reached, Sighting, Watermark
@@ -89,6 +91,7 @@ class Shard:
     def __init__(self, lease: Lease, engine: ShardEngine, row: ShardRow, watermark: Watermark, slot_us: int) -> None:
         self.lease = lease
         self.engine = engine
+        self.measuring = Measuring(slot_us, engine.evaluated_until_us)
         self.watermark = watermark
         self.tick_seq = row.tick_seq
         self.cursors: dict[EpochName, Cursor] = dict(row.cursors)
@@ -140,33 +143,48 @@ class Shard:
         """The engine has these specs already."""
         self._found, self._found_at_us = found, at_us
         self.specs = {spec.identity.series_id: spec for spec in found.specs}
+        self.measuring.define(found.measures)
         self._heads = None
 
     def offsets(self) -> dict[EpochName, int]:
         """Where its reading goes on."""
         return {name: cursor.next_offset for name, cursor in self.cursors.items()}
 
-    def fold(self, entries: Iterable[tuple[LedgerEntry, SlotCounts]]) -> None:
-        """Fold what lies behind the cursors; the counts are this shard's part of each entry.
+    def fold(self, entries: Iterable[tuple[LedgerEntry, SlotCounts, Points]]) -> None:
+        """Fold what lies behind the cursors; counts and points are this shard's part of each entry.
 
         Raises LedgerBroken where something between is missing.
         """
         fresh: list[SlotCounts] = []
-        for entry, counts in entries:
-            if self._pass_over(entry) and len(counts):
+        points: list[Points] = []
+        for entry, counts, carried in entries:
+            if self._pass_over(entry):
                 fresh.append(counts)
-        if not fresh:
-            return
-        merged = concatenated(fresh).merged()
-        self.note_first(merged)
-        self._unsaved.append(merged)
-        self.late_samples += self.engine.fold(merged)
+                points.append(carried)
+        counted, pointed = concatenated(fresh).merged(), joined(points)
+        self.late_samples += self._late(counted, pointed)
+        self._count(self.measuring.fold(counted, pointed))
+
+    def _late(self, counts: SlotCounts, points: Points) -> int:
+        """How many samples came after their slot was evaluated."""
+        tick_us = self.engine.evaluated_until_us
+        if tick_us is None:
+            return 0
+        return int(counts.total[counts.slot < tick_us // self._slot_us].sum()) + int((points.time_us < tick_us).sum())
+
+    def _count(self, counts: SlotCounts) -> None:
+        self.note_first(counts)
+        if len(counts):
+            self._unsaved.append(counts)
+            self.engine.fold(counts)
 
     def note_first(self, counts: SlotCounts) -> None:
-        """Counts that the first tick may lie at."""
-        if len(counts) and self.engine.evaluated_until_us is None:
-            first = int(counts.slot.min())
-            self.first_slot = first if self.first_slot is None else min(first, self.first_slot)
+        """Counts that the first tick may lie at; what has yet to be measured may lie before them."""
+        if self.engine.evaluated_until_us is not None:
+            return
+        firsts = [int(counts.slot.min())] if len(counts) else []
+        firsts.extend(each for each in (self.first_slot, self.measuring.first_slot) if each is not None)
+        self.first_slot = min(firsts, default=None)
 
     def _pass_over(self, entry: LedgerEntry) -> bool:
         """Move the cursor behind the entry; False where it is there already."""
@@ -236,6 +254,7 @@ class Shard:
         changes_us = self._found.changes_at_us if self._found else None
         if changes_us is not None:
             until_us = min(until_us, -(-changes_us // self._slot_us) * self._slot_us + lateness_us)
+        self._count(self.measuring.advance((until_us - lateness_us) // self._slot_us * self._slot_us))
         done = self.engine.advance(until_us, lateness_us=lateness_us, hold_resolves=self.watermark.hold_resolves)
         return Tick(clock_us, done, halted=bool(done.ticks) and until_us != self.watermark.overall_us)
 
@@ -245,7 +264,7 @@ class Shard:
             tick.changed
             or (self.watermark.blind is None) != (self._blind_written is None)
             or tick.clock_us - self._written_us >= standings_every_us
-            or sum(len(counts) for counts in self._unsaved) >= UNSAVED_ROWS
+            or self.measuring.waiting + sum(len(counts) for counts in self._unsaved) >= UNSAVED_ROWS
         )
 
     def unsaved(self) -> SlotCounts:
@@ -282,6 +301,7 @@ class Shard:
         """All that `row`, `unsaved` and `standings` gave is written."""
         self.tick_seq += 1
         self.late_samples = 0
+        self.measuring.saved()
         self._unsaved.clear()
         self._moved.clear()
         self._blind_written = self.watermark.blind

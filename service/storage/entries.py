@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consumers.ports import Partition, PartitionStatus
+from evaluators.points import Points
 from evaluators.slots import SlotCounts
 
 READ_ROWS = 200  # entries of one partition and read
@@ -30,9 +31,9 @@ _ENTRIES = text(
         FROM partition_offsets AS kept LEFT JOIN cursors USING (topic, partition, epoch)
         WHERE cursors.next_offset IS NULL OR kept.next_offset > cursors.next_offset
     ), found AS (
-        SELECT entry.*, sum(octet_length(entry.counts)) OVER (
+        SELECT entry.*, sum(octet_length(entry.counts) + coalesce(octet_length(entry.points), 0)) OVER (
                    PARTITION BY entry.topic, entry.partition, entry.epoch ORDER BY entry.first_offset
-               ) - octet_length(entry.counts) AS before
+               ) - octet_length(entry.counts) - coalesce(octet_length(entry.points), 0) AS before
         FROM behind CROSS JOIN LATERAL (
             SELECT * FROM ledger
             WHERE ledger.topic = behind.topic AND ledger.partition = behind.partition AND ledger.epoch = behind.epoch
@@ -68,6 +69,7 @@ class LedgerEntry:
     max_event_us: int | None
     clock_us: int
     gap: bool
+    points: Points = field(default_factory=Points.empty)
 
 
 class LedgerBroken(Exception):
@@ -141,4 +143,5 @@ def _entry(row: Any) -> LedgerEntry:
         max_event_us=row.max_event_us,
         clock_us=row.clock_us,
         gap=row.gap,
+        points=Points.empty() if row.points is None else Points.unpack(row.points),
     )

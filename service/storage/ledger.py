@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -83,12 +84,13 @@ _APPEND = text(
     """
     WITH written AS (
         INSERT INTO ledger (topic, partition, epoch, first_offset, next_offset, counts, records, samples, dead,
-                            max_event_us, clock_us, gap)
+                            max_event_us, clock_us, gap, points)
         SELECT * FROM unnest(
             CAST(:topics AS text[]), CAST(:partitions AS integer[]), CAST(:epochs AS integer[]),
             CAST(:read_froms AS bigint[]), CAST(:next_offsets AS bigint[]), CAST(:counts AS bytea[]),
             CAST(:records AS integer[]), CAST(:samples AS integer[]), CAST(:dead AS integer[]),
-            CAST(:event_times AS bigint[]), CAST(:clocks AS bigint[]), CAST(:gaps AS boolean[]))
+            CAST(:event_times AS bigint[]), CAST(:clocks AS bigint[]), CAST(:gaps AS boolean[]),
+            CAST(:points AS bytea[]))
     )
     SELECT pg_notify('upheld_ledger', '')
     """
@@ -247,6 +249,7 @@ def _columns(entries: Sequence[Entry], rows: Mapping[SeriesKey, int]) -> dict[st
         "event_times": [entry.max_event_us for entry in entries],
         "clocks": [entry.clock_us for entry in entries],
         "gaps": [entry.gap for entry in entries],
+        "points": [_points(entry, rows) for entry in entries],
     }
 
 
@@ -256,6 +259,13 @@ def _counts(entry: Entry, rows: Mapping[SeriesKey, int]) -> SlotCounts:
     return SlotCounts(
         series[entry.key], entry.slot, entry.good, entry.total, entry.excluded_good, entry.excluded_total
     ).merged()
+
+
+def _points(entry: Entry, rows: Mapping[SeriesKey, int]) -> bytes | None:
+    if not len(entry.points):
+        return None
+    series = np.array([rows[key] for key in entry.keys], dtype=np.int64)[entry.points.series]
+    return replace(entry.points, series=series).pack()
 
 
 def _status_columns(statuses: Sequence[PartitionStatus]) -> dict[str, list[Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import text
@@ -13,6 +13,8 @@ from evaluators import calendars, policies
 from evaluators.agreements import Agreement, AlertPolicy, CalendarPeriod, Objective
 from evaluators.engine.specs import SeriesSpec
 from evaluators.fingerprints import indicator_fingerprint
+from evaluators.measures.measuring import Definition
+from evaluators.measures.specs import Measure, measure_of
 from evaluators.standings import SeriesIdentity
 from service.storage.database import reaching
 from service.storage.definitions import in_force
@@ -42,6 +44,8 @@ class Specs:
     specs: tuple[SeriesSpec, ...]
     changes_at_us: int | None
     shard_of: Mapping[int, int]
+    measures: Mapping[int, Definition] = field(default_factory=dict[int, Definition])
+    """Of the series in `specs`: since when they count, and what is measured of them."""
 
 
 class SpecsStore:
@@ -79,14 +83,19 @@ class SpecsStore:
             for each in versions[-1:]
             if isinstance(each.document, AlertPolicy)
         }
+        specs = [
+            each
+            for versions in chosen
+            if isinstance(versions[-1].document, Agreement) and versions[-1].name in here
+            for each in _specs(versions, known, by_indicator, installation.slot_us)
+        ]
         return Specs(
             revision=installation.revision,
-            specs=tuple(
-                spec
-                for versions in chosen
-                if isinstance(versions[-1].document, Agreement) and versions[-1].name in here
-                for spec in _specs(versions, known, by_indicator, installation.slot_us)
-            ),
+            specs=tuple(spec for spec, _ in specs),
+            measures={
+                spec.identity.series_id: Definition(spec.counts_from_us, spec.counts_until_us, measure)
+                for spec, measure in specs
+            },
             changes_at_us=_next_change(stored, at_us),
             shard_of={row.id: row.shard for row in rows},
         )
@@ -116,15 +125,16 @@ def _specs(
     known: Mapping[str, AlertPolicy],
     rows: Mapping[tuple[str, str, str], Sequence[Any]],
     slot_us: int,
-) -> Iterator[SeriesSpec]:
+) -> Iterator[tuple[SeriesSpec, Measure | None]]:
     agreement = versions[-1].document
     assert isinstance(agreement, Agreement)
     for objective in agreement.objectives:
         period_us = calendars.nominal_length(objective.period)
         policy, notify = policies.resolve(objective, known, period_us, slot_us=slot_us, notify=agreement.notify)
         counts_from_us = max(begun_us(versions, objective), agreement.effective_from_us)
+        measure = measure_of(objective)
         for row in rows.get((agreement.name, objective.name, indicator_fingerprint(objective)), ()):
-            yield SeriesSpec(
+            spec = SeriesSpec(
                 identity=_identity(row, agreement, objective, versions[-1].version),
                 period=objective.period,
                 policy=policy,
@@ -133,6 +143,7 @@ def _specs(
                 notify=notify,
                 has_exclusions=bool(agreement.exclusions),
             )
+            yield spec, measure
 
 
 def begun_us(versions: Sequence[StoredDocument], objective: Objective) -> int:

@@ -123,6 +123,7 @@ ledger = Table(
     Column("clock_us", BigInteger, nullable=False),  # the worker's clock when the span was read
     Column("gap", Boolean, nullable=False, server_default=text("false")),  # the span was gone before it was read
     Column("committed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("points", LargeBinary),  # Points.pack(): what cannot be summed as it comes; null: nothing
 )
 
 # What ingest never saw: records that were gone before they were read. The span is in time, as far as it is known.
@@ -200,6 +201,15 @@ slot_pages = Table(
     Column("tick_seq", BigInteger, primary_key=True),
     Column("counts", LargeBinary, nullable=False),
     Column("rows", Integer, nullable=False),
+)
+
+# What is measured from, of each tick; gathered into one row with the checkpoint. See evaluators.measures.
+point_pages = Table(
+    "point_pages",
+    metadata,
+    Column("shard", Integer, primary_key=True),
+    Column("tick_seq", BigInteger, primary_key=True),
+    Column("kept", LargeBinary, nullable=False),  # Measuring.unsaved(), or .whole()
 )
 
 slot_chunks = Table(

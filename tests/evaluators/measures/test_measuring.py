@@ -23,13 +23,13 @@ SPAN_S = 240
 PLAIN, UPTIME, FRESH, TICKET, SHARE, RATIO, RATE, QUANTILE, SLICED_UPTIME = range(1, 10)
 DEFINITIONS = {
     PLAIN: Definition(60 * SECOND),
-    UPTIME: Definition(0, Measure(holding=Holding(35 * SECOND, "majority"))),
-    FRESH: Definition(0, Measure(holding=Holding(60 * SECOND, "any", 70 * SECOND))),
-    TICKET: Definition(0, Measure(pairing=Pairing(50 * SECOND, strict=False))),
-    SHARE: Definition(0, Measure(slicing=Slicing(MINUTE, "share", bound=0.5, empty="bad", fill_us=2 * MINUTE))),
-    RATIO: Definition(0, Measure(slicing=Slicing(MINUTE, "ratio"))),
-    RATE: Definition(0, Measure(slicing=Slicing(MINUTE, "rate", "gte", 0.1, fill_us=2 * MINUTE))),
-    QUANTILE: Definition(0, Measure(slicing=Slicing(MINUTE, "quantile", "lte", 0.3, q=0.9))),
+    UPTIME: Definition(0, None, Measure(holding=Holding(35 * SECOND, "majority"))),
+    FRESH: Definition(0, None, Measure(holding=Holding(60 * SECOND, "any", 70 * SECOND))),
+    TICKET: Definition(0, None, Measure(pairing=Pairing(50 * SECOND, strict=False))),
+    SHARE: Definition(0, None, Measure(slicing=Slicing(MINUTE, "share", bound=0.5, empty="bad", fill_us=2 * MINUTE))),
+    RATIO: Definition(0, None, Measure(slicing=Slicing(MINUTE, "ratio"))),
+    RATE: Definition(0, None, Measure(slicing=Slicing(MINUTE, "rate", "gte", 0.1, fill_us=2 * MINUTE))),
+    QUANTILE: Definition(0, None, Measure(slicing=Slicing(MINUTE, "quantile", "lte", 0.3, q=0.9))),
     SLICED_UPTIME: Definition(
         0,
         Measure(
@@ -123,7 +123,8 @@ def run(history: History) -> tuple[list[SlotCounts], Measuring]:
         kept.extend([] if page is None else [page])
         measuring.saved()
         if what == "gather":
-            kept = [measuring.whole()]
+            whole = measuring.whole()
+            kept = [] if whole is None else [whole]
         if what in {"restart", "gather"}:
             measuring = fresh(measuring.sealed_us)
             measuring.restore(kept)
