@@ -21,6 +21,8 @@ Format = Literal[
     "slo_exporter",
 ]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+IDENTIFIED: Final[frozenset[Format]] = frozenset({"auto", "native", "cloudevents"})
+"""Those whose events have ids."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ class IngestPart:
                 definitions=DefinitionsStore(engine),
                 topics=settings.topic_choice,
                 formats=settings.formats,
+                horizons=settings.horizons,
                 clock=now_us,
                 name=self._process.name,
                 pace=Pace(future_us=settings.future_bound),
