@@ -13,7 +13,7 @@ from consumers.deduplication import Deduplicator, Seen
 from consumers.errors import PositionOutOfRange
 from consumers.formats.choice import Format, Formats
 from consumers.horizons import Horizons
-from consumers.memory import MemoryRecords
+from consumers.memory import MemoryLog, MemoryRecords
 from consumers.ports import Fetched, Partition, Position, Record
 from consumers.reading import Lens, Reading, Taken
 from tests.consumers.gates import turns
@@ -335,6 +335,20 @@ async def test_a_gap_shortens_the_memory() -> None:
     assert world.ledger.entries[-1].samples == 2
 
 
+def retained_from(world: World, log: MemoryLog, first: int) -> list[int]:
+    """The log lets go of its beginning while the reader is on its way there. Gives where that one sought."""
+    seek, sought = log.seek, list[int]()
+
+    async def spied(partition: Partition, offset: int) -> None:
+        if not sought:
+            world.broker.drop_before(partition, first)
+        sought.append(offset)
+        await seek(partition, offset)
+
+    log.seek = spied  # type: ignore[method-assign]
+    return sought
+
+
 async def test_records_that_are_let_go_of_while_ids_are_read_again_are_not_seen() -> None:
     """Reading back begins anew with what is left, and is no gap."""
     world = World(1, horizon=10)
@@ -342,21 +356,28 @@ async def test_records_that_are_let_go_of_while_ids_are_read_again_are_not_seen(
     for name in "adg":
         world.send(named(name))
     worker, log = world.worker()
-    seek, sought = log.seek, list[int]()
-
-    async def spied(partition: Partition, offset: int) -> None:
-        if not sought:
-            world.broker.drop_before(FIRST, 2)
-        sought.append(offset)
-        await seek(partition, offset)
-
-    log.seek = spied  # type: ignore[method-assign]
+    sought = retained_from(world, log, 2)
 
     await world.settled([worker])
 
     assert sought == [0, 2]
     assert world.ledger.entries[-1].samples == 2  # a and g
     assert not any(each.gap for each in world.ledger.entries)
+
+
+async def test_another_log_is_noticed_although_it_begins_later_than_it_was_looked_for() -> None:
+    """Our last record is still to be shown."""
+    world = World(1, horizon=10)
+    await read_so_far(world, range(5))
+    world.broker.create(TOPIC, 1)
+    for number in range(9):
+        world.send(named(number, value=0.7))
+    worker, log = world.worker()
+    retained_from(world, log, 2)
+
+    await turns(worker, 8)
+
+    assert [(each.epoch, each.read_from, each.samples) for each in world.ledger.entries[1:]] == [(1, 2, 7)]
 
 
 async def test_a_log_that_was_short_for_a_moment_is_read_back_after_all() -> None:
@@ -370,12 +391,14 @@ async def test_a_log_that_was_short_for_a_moment_is_read_back_after_all() -> Non
     async def short(partitions: Any) -> Any:
         asked.append(partitions)
         found = await bounds(partitions)
-        return dict.fromkeys(partitions, (0, 1)) if len(asked) == 1 else found
+        return {partition: (0, 1) for partition in partitions} if len(asked) == 1 else found
 
     log.bounds = short  # type: ignore[method-assign]
-    log.faults.queue.extend([None, PositionOutOfRange([FIRST])])
+    await turns(worker, 1)
+    log.faults.queue.append(PositionOutOfRange([FIRST]))
 
     await world.settled([worker])
 
+    assert len(asked) == 2
     assert world.ledger.entries[-1].samples == 0
     assert {each.epoch for each in world.ledger.entries} == {0}
