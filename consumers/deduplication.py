@@ -15,6 +15,7 @@ import structlog
 
 from consumers.formats.choice import Format
 from consumers.formats.identities import identities, without
+from consumers.formats.native import LARGEST_VALUE
 from consumers.horizons import LARGEST_HORIZON
 from consumers.ports import Partition, Record, Records
 
@@ -53,8 +54,10 @@ class Seen:
         part[key] = offset
         self._hashes.append(key)
         self._offsets.append(offset)
-        self._let_go(offset - self._horizon)
-        return last is None or last < offset - self._horizon
+        earliest = offset - self._horizon
+        if self._offsets[0] < earliest or len(self._offsets) > self._most:
+            self._let_go(earliest)
+        return last is None or last < earliest
 
     def __len__(self) -> int:
         return sum(map(len, self._last))
@@ -107,8 +110,9 @@ class Deduplicator:
 
     def recall(self, records: Records, after: int, clock_us: int) -> None:
         """Records [0, after), by index, were read before: their ids are seen."""
-        for index in range(after):
-            self._repeated(records, index, records.values[index])
+        for index, value in enumerate(records.values[:after]):
+            if value is not None:
+                self._known(records, index, value)
         if self._recalling_since_us is None:
             self._recalling_since_us = clock_us
         elif clock_us - self._recalling_since_us > _LONG_US and not self._told:
@@ -127,20 +131,24 @@ class Deduplicator:
         repeated = 0
         for index in range(first, len(values)):
             value = values[index]
-            places, events = self._repeated(records, index, value)
+            if value is None:
+                continue
+            places, events = self._known(records, index, value)
             if not places:
                 continue
             if len(places) == events:
                 values[index] = None
                 repeated += 1
-            elif value is not None:
+            else:
                 values[index] = without(value, places)
         return Sifted(records, values, repeated)
 
-    def _repeated(self, records: Records, index: int, value: bytes | None) -> tuple[Sequence[int], int]:
+    def _known(self, records: Records, index: int, value: bytes) -> tuple[Sequence[int], int]:
         """The places of the record's events that came before, and how many events there are."""
-        if value is None:
-            return (), 0
+        if len(value) > LARGEST_VALUE:
+            return (), 0  # a dead letter, whatever is in it
         found = self._identities(value, records.headers(index))
         first, offset = self._seen.first, records.offset(index)
+        if len(found) == 1:
+            return ((), 1) if found[0] is None or first(found[0], offset) else ((0,), 1)
         return [place for place, each in enumerate(found) if each is not None and not first(each, offset)], len(found)

@@ -13,7 +13,6 @@ import msgspec
 
 from consumers.formats.choice import Format
 from consumers.formats.cloudevents import JSON_TYPES, MEDIA_TYPE, PREFIX, content_type
-from consumers.formats.native import LARGEST_VALUE
 
 Headers = Sequence[tuple[str, bytes]]
 Identities = Callable[[bytes, Headers], Sequence[Hashable | None]]
@@ -56,12 +55,13 @@ _REFUSED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def _events(value: bytes) -> Sequence[_Event]:
-    if len(value) > LARGEST_VALUE:
-        return ()
     try:
         return (_DECODE(value),)
     except _REFUSED:
-        pass
+        return _several(value)
+
+
+def _several(value: bytes) -> Sequence[_Event]:
     decode = _DECODE_ARRAY if value.lstrip(_SPACE).startswith(b"[") else _DECODE_LINES
     try:
         return decode(value)
@@ -70,7 +70,11 @@ def _events(value: bytes) -> Sequence[_Event]:
 
 
 def _native(value: bytes, _: Headers) -> Sequence[Hashable | None]:
-    return _natives(_events(value))
+    try:
+        event = _DECODE(value)  # the usual record, in few steps
+    except _REFUSED:
+        return _natives(_several(value))
+    return (_text(event.event_id),) if isinstance(event.metric, str) else ()
 
 
 def _natives(events: Sequence[_Event]) -> Sequence[Hashable | None]:
@@ -81,7 +85,7 @@ def _natives(events: Sequence[_Event]) -> Sequence[Hashable | None]:
 
 def _text(found: object) -> str | None:
     """Emitters number their events, or name them: a number is as good as its digits."""
-    if isinstance(found, str):
+    if type(found) is str:
         return found or None
     return str(found) if type(found) is int else None
 
@@ -124,6 +128,10 @@ def _either(value: bytes, headers: Headers) -> Sequence[Hashable | None]:
         named = dict(headers)
         if "ce_specversion" in named or content_type(named.get("content-type")).startswith(MEDIA_TYPE):
             return _cloudevents(value, headers)
-    events = _events(value)
-    native = bool(events) and isinstance(events[0].metric, str)
-    return _natives(events) if native else _structured(events)
+    try:
+        event = _DECODE(value)
+    except _REFUSED:
+        events = _several(value)
+        native = bool(events) and isinstance(events[0].metric, str)
+        return _natives(events) if native else _structured(events)
+    return (_text(event.event_id),) if isinstance(event.metric, str) else _structured((event,))

@@ -391,7 +391,7 @@ async def test_a_log_that_was_short_for_a_moment_is_read_back_after_all() -> Non
     async def short(partitions: Any) -> Any:
         asked.append(partitions)
         found = await bounds(partitions)
-        return {partition: (0, 1) for partition in partitions} if len(asked) == 1 else found
+        return dict.fromkeys(partitions, (0, 1)) if len(asked) == 1 else found
 
     log.bounds = short  # type: ignore[method-assign]
     await turns(worker, 1)
