@@ -159,6 +159,44 @@ def test_a_record_larger_than_any_that_counts_is_not_looked_into() -> None:
     assert sifted([at(0, large), at(1, large)]) == [large, large]
 
 
+pieces = st.one_of(
+    st.binary(max_size=20),
+    st.sampled_from(
+        [b"[", b"]", b"{", b"}", b",", b"\n", b'"id":', b'"metric":"m"', b'"specversion":', b'"source":"/"']
+    ),
+    st.sampled_from([named("a"), named(1), b"1" * 5_000, b"1e400", b"[" * 3_000, b'"\\ud800"', b'"\xff"']),
+)
+headers = st.lists(
+    st.tuples(st.sampled_from(["content-type", "ce_id", "ce_source", "ce_specversion"]), st.binary(max_size=4)),
+    max_size=3,
+)
+
+
+@examples(300)
+@given(
+    sent=st.lists(st.tuples(st.lists(pieces, max_size=6).map(b"".join), headers), max_size=5),
+    form=st.sampled_from(["auto", "native", "cloudevents"]),
+)
+def test_whatever_is_sent_is_sifted(sent: list[tuple[bytes, list[tuple[str, bytes]]]], form: Format) -> None:
+    """What cannot be read has no ids; nothing is left in place of another event."""
+    records = [at(offset, value, *found) for offset, (value, found) in enumerate(sent)]
+    for before, after in zip(records, sifted(records, form), strict=True):
+        assert after is None or after == before.value or len(after) < len(before.value or b"") + 2
+
+
+def test_a_number_of_any_size_is_an_id_or_none() -> None:
+    """Python writes out no numbers of more than 4,300 digits."""
+    long, endless = (b'{"metric": "latency", "id": %b}' % (b"7" * digits) for digits in (30, 5_000))
+    assert sifted([at(0, long), at(1, long), at(2, endless), at(3, endless)]) == [long, None, endless, endless]
+
+
+@pytest.mark.parametrize("form", ["native", "auto"])
+def test_arrays_and_lines_are_looked_into_by_native_topics_too(form: Format) -> None:
+    """Whether the format is set or told."""
+    a, b = named("a"), named("b")
+    assert sifted([at(0, a), at(1, b"[" + a + b"]"), at(2, a + b"\n" + b)], form) == [a, None, b]
+
+
 # --------------------------------------------------------------------------------------------------------- CloudEvents
 
 
