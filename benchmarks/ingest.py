@@ -1,11 +1,12 @@
 """Events a second from a full topic to a committed ledger and verdicts, beside two others that read the same topic.
 
-    python benchmarks/ingest.py [--events 1000000] [--rounds 3] [--broker embedded|kafka]
+    python benchmarks/ingest.py [--events 1000000] [--rounds 3] [--broker embedded|kafka] [--ids]
 
 The topic has 4 partitions and 200 series in native events of about 200 B; 20 objectives read it, two of them each event.
 Each reader is a process of its own, in turn, so that none profits from what another left warm, and the turns repeat.
 Timed from the first records to the last result; joining the group is not. `drain` is aiokafka's `getmany` and nothing
-else; `naive` is `async for`, json.loads and a dict of counts, without a database.
+else; `naive` is `async for`, json.loads and a dict of counts, without a database. With `--ids` each event has one, and
+`deduplicated` reads them as `upheld` does, over the default horizon.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy import text
 
+from consumers.horizons import DEFAULT_HORIZON, Horizons
 from consumers.kafka import KafkaConnection, KafkaDeadLetters, KafkaEventSink, KafkaLog, KafkaTopics
 from consumers.ports import Fetched
 from consumers.topics import TopicChoice
@@ -84,19 +86,20 @@ spec: {type: webhook, url: "http://127.0.0.1:9009/hook"}
 # ---------------------------------------------------------------------------------------------------------- the topic
 
 
-def event(number: int, at: float) -> bytes:
-    """About 200 B; one in 500 fails."""
+def event(number: int, at: float, *, ids: bool = False) -> bytes:
+    """About 200 B, and 45 more with an id; one in 500 fails."""
     series = number * 7919 % (SERVICES * ROUTES)
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1000):03}Z"
     status = 503 if number % 500 == 0 else 200
+    name = f'"id":"{uuid.uuid5(uuid.NAMESPACE_URL, str(number))}",' if ids else ""
     return (
-        f'{{"time":"{stamp}","metric":"http_request_duration_seconds","service":"service-{series % SERVICES}",'
+        f'{{{name}"time":"{stamp}","metric":"http_request_duration_seconds","service":"service-{series % SERVICES}",'
         f'"labels":{{"route":"/api/v1/resource/{series // SERVICES}","status":"{status}","region":"eu-central"}},'
         f'"value":{0.05 + number % 400 / 1000:.3f}}}'
     ).encode()
 
 
-async def fill(bootstrap: str, topic: str, events: int) -> None:
+async def fill(bootstrap: str, topic: str, events: int, *, ids: bool) -> None:
     """In order of time, and one late event a partition that lets the watermark pass all the others."""
     connection = KafkaConnection(bootstrap)
     await KafkaTopics(connection).ensure(topic, PARTITIONS)
@@ -104,7 +107,7 @@ async def fill(bootstrap: str, topic: str, events: int) -> None:
     begun = time.time() - SPAN_S - 60
     for first in range(0, events, 20_000):
         numbers = range(first, min(first + 20_000, events))
-        await sink.send([event(number, begun + number / events * SPAN_S) for number in numbers])
+        await sink.send([event(number, begun + number / events * SPAN_S, ids=ids) for number in numbers])
     keys = [b"%d" % number for number in range(64)]  # some on each partition
     await sink.send([event(1, begun + SPAN_S + 30)] * len(keys), keys)
     await sink.stop()
@@ -170,7 +173,7 @@ class TimedLog(KafkaLog):
         return fetched
 
 
-async def upheld(bootstrap: str, topic: str, url: str, events: int) -> float:
+async def upheld(bootstrap: str, topic: str, url: str, events: int, horizon: int | None = None) -> float:
     """Ingest and evaluation in one process, as `upheld run` has them, until every event is in a committed verdict."""
     database = create_engine(url)
     connection = KafkaConnection(bootstrap)
@@ -182,6 +185,7 @@ async def upheld(bootstrap: str, topic: str, url: str, events: int) -> float:
         dead_letters=dead_letters,
         definitions=DefinitionsStore(database),
         topics=TopicChoice((topic,)),
+        horizons=Horizons({} if horizon is None else {topic: horizon}),
         clock=now_us,
         name="bench",
         warmed=settle_memory,
@@ -239,8 +243,9 @@ def child(chosen: argparse.Namespace) -> None:
             taken = asyncio.run(drain(chosen.bootstrap, chosen.topic, chosen.events))
         case "naive":
             taken = asyncio.run(naive(chosen.bootstrap, chosen.topic, chosen.events))
-        case _:
-            taken = asyncio.run(upheld(chosen.bootstrap, chosen.topic, chosen.database, chosen.events))
+        case reader:
+            horizon = DEFAULT_HORIZON if reader == "deduplicated" else None
+            taken = asyncio.run(upheld(chosen.bootstrap, chosen.topic, chosen.database, chosen.events, horizon))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps({"taken": taken, "cpu": time.process_time() - before, "peak": peak / 1024}))
 
@@ -287,14 +292,15 @@ def compare(chosen: argparse.Namespace) -> None:
         broker = ApacheKafka.start(directory=folder / "kafka") if kafka else EmbeddedBroker.start()
         stack.callback(broker.stop)
         topic = "bench"
-        asyncio.run(fill(broker.bootstrap, topic, chosen.events))
-        size = len(event(1, time.time()))
+        asyncio.run(fill(broker.bootstrap, topic, chosen.events, ids=chosen.ids))
+        size = len(event(1, time.time(), ids=chosen.ids))
         name = "Apache Kafka" if kafka else "the embedded broker"
         print(f"{chosen.events:,} events of {size} B on {name}, {chosen.rounds} rounds, {os.cpu_count()} cores")
-        figures: dict[str, list[dict[str, float]]] = {reader: [] for reader in READERS}
+        readers = (*READERS, "deduplicated") if chosen.ids else READERS
+        figures: dict[str, list[dict[str, float]]] = {reader: [] for reader in readers}
         for number in range(chosen.rounds):
-            for reader in READERS:
-                url = prepared(postgres, f"bench_{number}") if reader == "upheld" else ""
+            for reader in readers:
+                url = prepared(postgres, f"{reader}_{number}") if reader in ("upheld", "deduplicated") else ""
                 figures[reader].append(turn(reader, broker.bootstrap, topic, chosen.events, url))
         print_table(figures, chosen.events)
 
@@ -320,6 +326,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--broker", choices=["embedded", "kafka"], default="embedded")
+    parser.add_argument("--ids", action="store_true")
     for name in ("reader", "bootstrap", "topic", "database"):
         parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
     chosen = parser.parse_args()

@@ -105,6 +105,7 @@ class Tally:
     samples: int = 0
     unmatched: int = 0
     skipped: int = 0
+    repeated: int = 0
     max_event_us: int | None = None
     last_record_crc: int | None = None
     last_record_time_us: int | None = None
@@ -229,6 +230,11 @@ class Combiner:
         tally.samples += samples
         tally.unmatched += unmatched
         self._note(records, after - 1, newest, clock_us)
+
+    def repeated(self, count: int) -> None:
+        """So many of the records that had no value had one, and all that was in it came before."""
+        self._tally.skipped -= count
+        self._tally.repeated += count
 
     def cut(self) -> tuple[Rows, Tally]:
         """All that was counted since the last cut; nothing of it is kept."""

@@ -52,8 +52,14 @@ class MemoryRecords:
     def values(self) -> Sequence[bytes | None]:
         return [record.value for record in self.stored]
 
+    def offset(self, index: int) -> int:
+        return self.stored[index].offset
+
     def time_us(self, index: int) -> int:
         return self.stored[index].timestamp_us
+
+    def headers(self, index: int) -> Sequence[tuple[str, bytes]]:
+        return self.stored[index].headers
 
     def record(self, index: int) -> Record:
         return self.stored[index]

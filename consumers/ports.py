@@ -52,9 +52,13 @@ class Records(Protocol):
     @property
     def values(self) -> Sequence[bytes | None]: ...
 
+    def offset(self, index: int) -> int: ...
+
     def time_us(self, index: int) -> int:
         """The record's own Kafka timestamp; negative where it has none."""
         ...
+
+    def headers(self, index: int) -> Sequence[tuple[str, bytes]]: ...
 
     def record(self, index: int) -> Record: ...
 
@@ -244,7 +248,9 @@ class Observer(Protocol):
     """Told what ingest does, for metrics. Its methods return at once and never raise."""
 
     def records(self, topic: str, result: str, count: int) -> None:
-        """`result` is counted, unmatched (no indicator reads it), skipped (no value) or dead."""
+        """`result` is counted, unmatched (no indicator reads it), skipped (no value), duplicate (each of its events came
+        before) or dead.
+        """
         ...
 
     def dead_letters(self, code: str, count: int) -> None: ...

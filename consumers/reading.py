@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from enum import Enum, auto
 
 import numpy as np
 
 from consumers.combining import Combiner, Tally, record_crc
+from consumers.deduplication import Deduplicator
 from consumers.formats.avro import SchemaById, no_registry
 from consumers.formats.choice import Formats
+from consumers.horizons import Horizons
 from consumers.matching import Matcher
 from consumers.ports import DeadLetter, Definitions, Entry, Fetched, Partition, PartitionStatus, Position, Records
 
 
 @dataclass(frozen=True, slots=True)
 class Lens:
-    """What a reading reads and matches by: formats, and the definitions of one revision, ready to use."""
+    """What a reading reads and matches by: formats, horizons, and the definitions of one revision, ready to use."""
 
     definitions: Definitions
     matcher: Matcher
     formats: Formats
+    horizons: Horizons
     schemas: SchemaById = no_registry
 
     @classmethod
-    def of(cls, definitions: Definitions, formats: Formats, schemas: SchemaById = no_registry) -> Lens:
-        return cls(definitions, Matcher(definitions.rules), formats, schemas)
+    def of(
+        cls,
+        definitions: Definitions,
+        formats: Formats,
+        horizons: Horizons | None = None,
+        schemas: SchemaById = no_registry,
+    ) -> Lens:
+        return cls(definitions, Matcher(definitions.rules), formats, horizons or Horizons(), schemas)
+
+    def deduplicator(self, partition: Partition) -> Deduplicator | None:
+        """A new one, where the topic asks for it."""
+        horizon = self.horizons.of(partition.topic)
+        return None if horizon is None else Deduplicator(partition, self.formats.of(partition.topic), horizon)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +77,10 @@ class Reading:
         self.position = 0
         self._cut_at = 0
         self._combiner: Combiner | None = None
+        self._lens: Lens | None = None
+        self._duplicates: Deduplicator | None = None
         self._fingerprint: tuple[int, int | None] | None = None
+        self._back_at: int | None = None  # in front of our position, where records are read that counted before
         self._clock_us = 0
         self._waiting_since_us: int | None = None
         self._short_since_us: int | None = None
@@ -100,15 +118,17 @@ class Reading:
 
     @property
     def seek_to(self) -> int:
-        """Where to read from: one record earlier while the log has yet to show that it is the one that we know."""
-        return self.position - 1 if self._fingerprint else self.position
+        """Where to read from: one record earlier while the log has yet to show that it is the one that we know, and a
+        horizon earlier while the ids that were seen there are yet to be known.
+        """
+        return self.position if self._back_at is None else self._back_at
 
     @property
     def lag(self) -> int | None:
         return None if self._high_watermark is None else max(self._high_watermark - self.position, 0)
 
-    def place(self, position: Position, lens: Lens, future_us: int) -> None:
-        """Go on from what is committed; whatever was read since is forgotten."""
+    def place(self, position: Position, lens: Lens, future_us: int, bounds: tuple[int, int] | None = None) -> None:
+        """Go on from what is committed; whatever was read since is forgotten. `bounds` are the log's, as far as known."""
         self.epoch = position.epoch
         self.committed = self.position = self._cut_at = position.offset
         known = position.last_record_crc is not None and position.offset > 0
@@ -117,6 +137,9 @@ class Reading:
         slot_us = lens.definitions.slot_us
         self._combiner = Combiner(self.partition, lens.matcher, slot_us, future_us, form, lens.schemas)
         self._waiting_since_us = self._short_since_us = self._end = self._seen_again_us = None
+        self._lens = lens
+        first, end = bounds or (0, position.offset)
+        self._read_back(first if end >= position.offset else position.offset)
 
     def skipped(self) -> None:
         """A gap was committed: what is read next ends what was not seen."""
@@ -124,13 +147,17 @@ class Reading:
 
     def forget(self) -> None:
         """Throw away what was read and not committed; it is placed again before it goes on."""
-        self._combiner = None
+        self._combiner = self._duplicates = None
         self._waiting_since_us = None
 
-    def trust(self) -> None:
-        """The log has been looked at, and our position is in it."""
-        self._fingerprint = None
+    def trust(self, first: int) -> None:
+        """The log has been looked at, and our position is in it. Where ids are to be known it is read from its first
+        record on that is in the horizon, and shows our last one by the way.
+        """
+        if self._duplicates is None or first >= self.position:
+            self._fingerprint = None
         self._short_since_us = None
+        self._read_back(first)
 
     def take(self, fetched: Fetched, clock_us: int) -> Taken:
         """Count a span. Only READ changes anything."""
@@ -140,17 +167,16 @@ class Reading:
             return Taken.BREAK
         if fetched.read_from != self.seek_to:
             return Taken.STRAY
-        if not self._recognises(fetched.records):
+        before = self._before(fetched.records)
+        if not self._recognises(fetched.records, before):
             return Taken.ANEW
         self._clock_us = clock_us
         if fetched.end_offset is not None:
             self._high_watermark = fetched.end_offset
             self._note_short(clock_us)
-        if self._fingerprint and fetched.next_offset < self.position:
-            return Taken.READ  # nothing came: the record to compare with may still
-        skipped = 1 if self._fingerprint and self._has_known(fetched.records) else 0
-        self._fingerprint = None
-        self._count(fetched.records, skipped, clock_us)
+        if not self._arrived(fetched, before, clock_us):
+            return Taken.READ  # the record to compare with is yet to come
+        self._count(fetched.records, before, clock_us)
         if fetched.next_offset > self.position:
             self.position = fetched.next_offset
             if self._waiting_since_us is None:
@@ -212,17 +238,37 @@ class Reading:
             worker=worker,
         )
 
-    def _recognises(self, records: Records) -> bool:
+    def _read_back(self, first: int) -> None:
+        """Before our position come the record to compare with and, from `first` on, those whose ids are to be known."""
+        assert self._lens is not None
+        start = self.position - 1 if self._fingerprint else self.position
+        self._duplicates = self._lens.deduplicator(self.partition)
+        if self._duplicates is not None and first < self.position:
+            start = min(start, max(first, self.position - self._duplicates.horizon))
+        self._back_at = start if start < self.position else None
+
+    def _arrived(self, fetched: Fetched, before: int, clock_us: int) -> bool:
+        """Whether reading has come to our position."""
+        if self._duplicates is not None and self._back_at is not None:
+            self._duplicates.recall(fetched.records, before, clock_us)
+        if fetched.next_offset < self.position:
+            self._back_at = fetched.next_offset
+            return False
+        self._fingerprint = self._back_at = None
+        return True
+
+    def _before(self, records: Records) -> int:
+        """How many of the records lie before our position."""
+        if self._back_at is None:
+            return 0
+        return bisect_left(range(len(records.values)), self.position, key=records.offset)
+
+    def _recognises(self, records: Records, before: int) -> bool:
         """Whether the record before our position, if it is there, is the one that was committed."""
-        return self._fingerprint is None or not self._has_known(records) or self._matches(records)
-
-    def _has_known(self, records: Records) -> bool:
-        return bool(records.values) and records.record(0).offset == self.position - 1
-
-    def _matches(self, records: Records) -> bool:
-        assert self._fingerprint is not None
+        if self._fingerprint is None or not before or records.offset(before - 1) != self.position - 1:
+            return True
         crc, time_us = self._fingerprint
-        record = records.record(0)
+        record = records.record(before - 1)
         return record_crc(record) == crc and time_us in (None, record.timestamp_us)
 
     def _note_short(self, clock_us: int) -> None:
@@ -239,7 +285,12 @@ class Reading:
             if self._after_gap:
                 self._after_gap = False
                 self._seen_again_us = max(records.time_us(first), 0) or clock_us
-            self._combiner.take(records, first, after, clock_us)
+            if self._duplicates is None:
+                self._combiner.take(records, first, after, clock_us)
+            else:
+                sifted = self._duplicates.sift(records, first)
+                self._combiner.take(sifted, first, after, clock_us)
+                self._combiner.repeated(sifted.repeated)
             self._last_record_us = clock_us
 
 

@@ -49,8 +49,13 @@ class Reports:
         for cut in cuts:
             topic, tally = cut.entry.partition.topic, cut.tally
             dead = len(tally.letters)
-            counted = tally.records - tally.unmatched - tally.skipped - dead
-            results = {"counted": counted, "unmatched": tally.unmatched, "skipped": tally.skipped, "dead": dead}
+            others = {
+                "unmatched": tally.unmatched,
+                "skipped": tally.skipped,
+                "duplicate": tally.repeated,
+                "dead": dead,
+            }
+            results = {"counted": tally.records - sum(others.values()), **others}
             for result, count in results.items():
                 if count:
                     self._observer.records(topic, result, count)

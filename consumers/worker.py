@@ -23,6 +23,7 @@ from consumers.errors import (
     RegistryUnavailable,
 )
 from consumers.formats.choice import Formats
+from consumers.horizons import Horizons
 from consumers.pace import SECOND_US, Away, Pace
 from consumers.ports import (
     DeadLetters,
@@ -64,6 +65,7 @@ class Worker:
         name: str,
         formats: Formats | None = None,
         registry: Registry | None = None,
+        horizons: Horizons | None = None,
         pace: Pace | None = None,
         observer: Observer | None = None,
         steps: Steps | None = None,
@@ -76,6 +78,7 @@ class Worker:
         self._definitions = definitions
         self._topics = topics
         self._formats = formats or Formats()
+        self._horizons = horizons or Horizons()
         self._clock = clock
         self._pace = pace or Pace()
         self._reports = Reports(ledger, observer, name)
@@ -180,7 +183,7 @@ class Worker:
             self._stale = True
             raise
         if self._lens is None or self._lens.definitions.revision != definitions.revision:
-            self._lens = Lens.of(definitions, self._formats, self._schemas.known)
+            self._lens = Lens.of(definitions, self._formats, self._horizons, self._schemas.known)
             self._forget(self._readings.values())
             _log.info(
                 "Definitions loaded.",
@@ -197,13 +200,14 @@ class Worker:
         assert self._lens is not None
         known = await self._ledger.positions(tuple(lost))
         self._ledger_away.answered()
-        new = [partition for partition in lost if partition not in known]
+        new = [each for each in lost if each not in known or self._horizons.of(each.topic) is not None]
         bounds: Mapping[Partition, tuple[int, int]] = await self._log.bounds(new) if new else {}
         for partition, reading in lost.items():
             if self._readings.get(partition) is not reading:
                 continue  # revoked while we asked
-            first, _ = bounds.get(partition, (0, 0))
-            reading.place(known.get(partition, Position(0, first)), self._lens, self._pace.future_us)
+            found = bounds.get(partition)
+            position = known.get(partition, Position(0, found[0] if found else 0))
+            reading.place(position, self._lens, self._pace.future_us, found)
             await self._log.seek(partition, reading.seek_to)
 
     async def _fetch(self) -> Sequence[Fetched]:
@@ -360,7 +364,7 @@ class Worker:
             elif first > reading.position:
                 await self._skip_gap(reading, first)
             else:
-                reading.trust()
+                reading.trust(first)
                 await self._log.seek(partition, reading.seek_to)
 
     async def _recognise(self) -> None:

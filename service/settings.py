@@ -18,7 +18,8 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-from consumers.formats.choice import FORMATS, Format, Formats
+from consumers.formats.choice import FORMATS, IDENTIFIED, Format, Formats
+from consumers.horizons import DEFAULT_HORIZON, LARGEST_HORIZON, Horizons
 from consumers.topics import BadPattern, TopicChoice
 from evaluators import durations
 from service.errors import BadSettings
@@ -32,6 +33,7 @@ DurationUs = Annotated[int, Field(ge=0)]
 Names = Annotated[tuple[str, ...], NoDecode]
 Options = Annotated[dict[str, str], NoDecode]
 FormatsByTopic = Annotated[dict[str, Format], NoDecode]
+HorizonsByTopic = Annotated[dict[str, Annotated[int, Field(ge=1, le=LARGEST_HORIZON)]], NoDecode]
 
 _OPTIONS_APART: Final = re.compile(r"[,;\n]\s*(?=[\w.-]+\s*=)")
 """A comma in a value (`range,roundrobin`) does not begin the next option."""
@@ -105,6 +107,11 @@ class Settings(BaseSettings):
     schema_registry_ca_file: Path | None = Field(
         None, description="PEM file with the authorities that the registry is trusted by; otherwise the system's."
     )
+    topic_deduplication: HorizonsByTopic = Field(
+        default_factory=dict,
+        description="Topics where an event whose id came before does not count, and how many records back, "
+        f"as JSON or `checkout=5000,edge`; {DEFAULT_HORIZON} where no number is given, {LARGEST_HORIZON} at most.",
+    )
     group: str = Field("upheld", description="Kafka consumer group of the ingest workers.")
     topic_partitions: int = Field(4, ge=1, le=1000, description="Partitions of a topic that Upheld creates itself.")
     database_url: SecretStr = Field(
@@ -161,6 +168,11 @@ class Settings(BaseSettings):
             _check_formats(cast("dict[str, str]", found))
         return cast("object", found)
 
+    @field_validator("topic_deduplication", mode="before")
+    @classmethod
+    def _topic_deduplication(cls, value: object) -> object:
+        return _horizons_in(value) if isinstance(value, str) else value
+
     @model_validator(mode="before")
     @classmethod
     def _only_by_pattern(cls, values: object) -> object:
@@ -179,9 +191,16 @@ class Settings(BaseSettings):
             raise ValueError(f"UPHELD_TOPICS_PATTERN {error}") from None
         if self.events_topic and not choice.matches(self.events_topic):
             raise ValueError("UPHELD_EVENTS_TOPIC is none of the topics that are read")
-        unread = sorted(topic for topic in self.topic_formats if not choice.matches(topic))
-        if unread:
-            raise ValueError(f"UPHELD_TOPIC_FORMATS has topics that are not read: {', '.join(unread)}")
+        for name, topics in (("FORMATS", self.topic_formats), ("DEDUPLICATION", self.topic_deduplication)):
+            unread = sorted(topic for topic in topics if not choice.matches(topic))
+            if unread:
+                raise ValueError(f"UPHELD_TOPIC_{name} has topics that are not read: {', '.join(unread)}")
+        nameless = sorted(each for each in self.topic_deduplication if self.formats.of(each) not in IDENTIFIED)
+        if nameless:
+            raise ValueError(
+                f"UPHELD_TOPIC_DEDUPLICATION has topics in a format without ids: {', '.join(nameless)}; "
+                f"events have them in {', '.join(sorted(IDENTIFIED))}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -221,6 +240,11 @@ class Settings(BaseSettings):
     def formats(self) -> Formats:
         """Which format each topic is in."""
         return Formats(self.format, self.topic_formats)
+
+    @property
+    def horizons(self) -> Horizons:
+        """How far back events are looked for that came before."""
+        return Horizons(self.topic_deduplication)
 
     @property
     def written_topic(self) -> str | None:
@@ -294,6 +318,14 @@ def _options_in(text: str) -> dict[str, object]:
         if part:
             options[name.strip()] = value.strip()
     return options
+
+
+def _horizons_in(text: str) -> dict[str, object]:
+    """As above, where a topic alone has the default."""
+    if text.lstrip().startswith("{"):
+        return _options_in(text)
+    parts = (part.partition("=") for part in re.split(r"[,;\n]", text) if part.strip())
+    return {topic.strip(): horizon.strip() if equals else DEFAULT_HORIZON for topic, equals, horizon in parts}
 
 
 def _check_formats(by_topic: Mapping[str, str]) -> None:

@@ -22,6 +22,8 @@ Format = Literal[
     "avro",
 ]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+IDENTIFIED: Final[frozenset[Format]] = frozenset({"auto", "native", "cloudevents"})
+"""Those whose events have ids."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ MEDIA_TYPE: Final = b"application/cloudevents"
 PREFIX: Final = "ce_"
 REQUIRED: Final = ("specversion", "id", "source", "type")
 
-_JSON_TYPES: Final = (MEDIA_TYPE, MEDIA_TYPE + b"+json", MEDIA_TYPE + b"-batch", MEDIA_TYPE + b"-batch+json")
+JSON_TYPES: Final = (MEDIA_TYPE, MEDIA_TYPE + b"+json", MEDIA_TYPE + b"-batch", MEDIA_TYPE + b"-batch+json")
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -54,7 +54,7 @@ class CloudEvents:
             raise Unusable("unsupported_kind", "a CloudEvent within a CloudEvent is not read")
         declared = content_type(headers.get("content-type"))
         if declared.startswith(MEDIA_TYPE):
-            if declared not in _JSON_TYPES:
+            if declared not in JSON_TYPES:
                 raise Unusable("unsupported_kind", "CloudEvents in event formats other than JSON are not read")
         elif any(name.startswith(PREFIX) for name in headers):
             return self._inner(_of_headers(payload))

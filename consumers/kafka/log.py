@@ -71,13 +71,19 @@ class KafkaRecords:
         self._records = records
         self.values: Sequence[bytes | None] = [record.value for record in records]
 
+    def offset(self, index: int) -> int:
+        return self._records[index].offset
+
     def time_us(self, index: int) -> int:
         return self._records[index].timestamp * _MILLIS
 
+    def headers(self, index: int) -> Sequence[tuple[str, bytes]]:
+        found = self._records[index].headers
+        return tuple((name, value or b"") for name, value in found) if found else ()
+
     def record(self, index: int) -> Record:
         record = self._records[index]
-        headers = tuple((name, value or b"") for name, value in record.headers)
-        return Record(record.offset, record.timestamp * _MILLIS, record.key, record.value, headers)
+        return Record(record.offset, record.timestamp * _MILLIS, record.key, record.value, self.headers(index))
 
 
 @dataclass(slots=True)

@@ -57,6 +57,7 @@ class IngestPart:
                 topics=settings.topic_choice,
                 formats=settings.formats,
                 registry=registry,
+                horizons=settings.horizons,
                 clock=now_us,
                 name=self._process.name,
                 pace=Pace(future_us=settings.future_bound),

@@ -156,7 +156,7 @@ def test_a_log_that_was_looked_at_is_trusted() -> None:
     made.take(fetched(9, 9, end=4), NOW_US)
     assert made.short_for_us(NOW_US + 3) == 3
 
-    made.trust()
+    made.trust(4)
 
     assert (made.seek_to, made.short_for_us(NOW_US + 3)) == (10, 0)
 

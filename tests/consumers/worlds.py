@@ -10,6 +10,7 @@ from consumers.formats import native
 from consumers.formats.samples import Sample
 from consumers.formats.times import TimeBounds
 from consumers.formats.unusable import Unusable
+from consumers.horizons import Horizons
 from consumers.memory import MemoryBroker, MemoryDeadLetters, MemoryDefinitions, MemoryLedger, MemoryLog
 from consumers.pace import Pace
 from consumers.ports import Definitions, MatchRule, Observer, Partition, SeriesKey
@@ -101,6 +102,39 @@ def recount(values: Iterable[bytes | None], rules: Iterable[MatchRule] = RULES) 
     return counts
 
 
+def surviving(records: Iterable[tuple[int, bytes | None]], horizon: int) -> list[tuple[int, bytes | None]]:
+    """(offset, value) of one partition, without the native events that came before; without a value where none is left."""
+    seen: list[tuple[int, str]] = []
+    left: list[tuple[int, bytes | None]] = []
+    for offset, value in records:
+        events = _events(value)
+        kept: list[Any] = []
+        for each in events:
+            name = each.get("id")
+            if name is None or not any(offset - horizon <= at <= offset and name == other for at, other in seen):
+                kept.append(each)
+            if name is not None:
+                seen.append((offset, name))
+        if events and len(kept) < len(events):
+            left.append((offset, packed(kept) if kept else None))
+        else:
+            left.append((offset, value))
+    return left
+
+
+def _events(value: bytes | None) -> list[dict[str, Any]]:
+    """Nothing where not all of the record are events."""
+    try:
+        found = json.loads(value or b"")
+    except ValueError:
+        try:
+            found = [json.loads(line) for line in (value or b"").splitlines()]
+        except ValueError:
+            return []
+    events = found if isinstance(found, list) else [found]
+    return events if all(isinstance(each, dict) and isinstance(each.get("metric"), str) for each in events) else []
+
+
 def judged(rule: MatchRule, sample: Sample) -> bool | None:
     """Whether a sample is good by a rule; None: not read."""
     indicator = rule.indicator
@@ -146,8 +180,9 @@ EAGER = Pace(
 class World:
     """One topic with its broker, ledger and definitions; workers come and go."""
 
-    def __init__(self, partitions: int = 2, pace: Pace = EAGER) -> None:
+    def __init__(self, partitions: int = 2, pace: Pace = EAGER, horizon: int | None = None) -> None:
         self.pace = pace
+        self.horizons = Horizons({} if horizon is None else {TOPIC: horizon})
         self.clock = Clock()
         self.broker = MemoryBroker()
         self.broker.create(TOPIC, partitions)
@@ -170,6 +205,7 @@ class World:
             definitions=self.definitions,
             registry=self.registry,
             topics=TopicChoice((TOPIC,)),
+            horizons=self.horizons,
             clock=self.clock,
             name=name,
             pace=self.pace,

@@ -28,7 +28,8 @@ async def test_records_come_whole_and_in_order(cluster: Cluster, join: Joins, to
     ]
     ends = [0, *(each.next_offset for each in reader.fetched)]
     assert [each.read_from for each in reader.fetched] == ends[:-1]
-    assert reader.fetched[0].records.time_us(0) == sent_ms * 1_000
+    columns = reader.fetched[0].records
+    assert (columns.offset(0), columns.time_us(0), columns.headers(0)) == (0, sent_ms * 1_000, first.headers)
 
 
 async def test_reading_goes_on_where_it_was_told_to(cluster: Cluster, join: Joins, topic_name: str) -> None:

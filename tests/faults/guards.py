@@ -77,6 +77,13 @@ GUARDS = (
         "tests/faults/test_stopped_parts.py::test_sigterm_stops_every_part_cleanly_while_events_pour_in",
     ),
     Guard(
+        "ids of the horizon are read again",
+        "consumers/reading.py",
+        "            self._duplicates.recall(fetched.records, before, clock_us)\n",
+        "            pass\n",
+        "tests/acceptance/test_duplicates.py",
+    ),
+    Guard(
         "a log shows its last record again",
         "consumers/reading.py",
         "        if fetched.after_break and not self._fingerprint:\n",

@@ -486,6 +486,7 @@ def test_every_setting_of_kafka_is_described_with_its_default() -> None:
         "UPHELD_TOPICS_PATTERN": "",
         "UPHELD_EVENTS_TOPIC": "",
         "UPHELD_TOPIC_FORMATS": "",
+        "UPHELD_TOPIC_DEDUPLICATION": "",
         "UPHELD_TOPIC_PARTITIONS": "4",
     }
     assert list(rows) == [f"UPHELD_{name.upper()}" for name in Settings.model_fields]

@@ -129,3 +129,42 @@ def test_a_format_that_there_is_not_is_refused(flags: dict[str, object], said: s
         load(**flags)
     assert said in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["checkout=5000, edge", "edge;checkout = 5000", '{"checkout": 5000, "edge": 100000}', "edge,\ncheckout=5000,"],
+)
+def test_topics_are_deduplicated_as_far_back_as_they_ask_for(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A topic without a number has the default, and the others take every event as it comes."""
+    monkeypatch.setenv("UPHELD_TOPICS", "checkout,edge,search")
+    monkeypatch.setenv("UPHELD_TOPIC_DEDUPLICATION", written)
+    assert [load().horizons.of(topic) for topic in ("checkout", "edge", "search")] == [5_000, 100_000, None]
+
+
+def test_deduplication_comes_from_the_file_too(tmp_path: Path) -> None:
+    """As YAML; a topic may be one that a pattern finds."""
+    (tmp_path / "upheld.yaml").write_text("topics_pattern: metrics-.*\ntopic_deduplication:\n  metrics-a: 7\n")
+    assert load().horizons.by_topic == {"metrics-a": 7}
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"topic_deduplication": "events=0"}, "greater than or equal to 1"),
+        ({"topic_deduplication": "events=5000001"}, "less than or equal to 5000000"),
+        ({"topic_deduplication": "events=hunter2"}, "Input should be a valid integer"),
+        ({"topic_deduplication": ["hunter2"]}, "UPHELD_TOPIC_DEDUPLICATION: Input should be a valid dictionary"),
+        ({"topic_deduplication": "other"}, "UPHELD_TOPIC_DEDUPLICATION has topics that are not read: other"),
+        (
+            {"topic_deduplication": "events", "format": "statsd"},
+            "has topics in a format without ids: events; events have them in auto, cloudevents, native",
+        ),
+    ],
+)
+def test_a_deduplication_that_cannot_be_is_refused(flags: dict[str, object], said: str) -> None:
+    """Somebody would believe that it is done."""
+    with pytest.raises(BadSettings) as caught:
+        load(**flags)
+    assert said in str(caught.value)
+    assert "hunter2" not in str(caught.value)
