@@ -18,25 +18,17 @@ from evaluators.slots import Int64s, SlotCounts
 
 
 def greatest(points: Points) -> Points:
-    """Sorted by series, source and time, one each: the greatest value. An anchor stays one."""
+    """Sorted by series, source and time, one each: the greatest value. There is one at least."""
     points = points.sorted()
-    if not len(points):
-        return points
     same = _continues(points) & (points.time_us[1:] == points.time_us[:-1])
-    tag = points.tag.copy()
-    for place in np.flatnonzero(same & points.anchor[:-1]).tolist():  # in order, so that it is handed on to the last
-        tag[place + 1] |= ANCHOR_BIT
-    last = np.concatenate((~same, [True]))
-    return Points(points.series, points.source, tag, points.time_us, points.value, points.start_us).take(last)
+    return points.take(np.concatenate((~same, [True])))
 
 
 def differences(points: Points, counts_from_us: Int64s, slot_us: int) -> SlotCounts:
     """What the points say was counted, merged; `points` are as `greatest` gives them, `counts_from_us` of each row's series.
 
-    Each point gives its slot a row, if only of zeros: something was seen there.
+    Each point gives its slot a row, if only of zeros: something was seen there. There is one at least.
     """
-    if not len(points):
-        return SlotCounts.empty()
     increase = _increases(points, counts_from_us)
     good, total = points.good * increase, points.total * increase
     excluded = points.excluded

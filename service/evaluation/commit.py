@@ -95,13 +95,13 @@ class Committer:
         await self.steps("outbox_written")
         return paging.held or (shard.holds_back and not due)
 
-    async def checkpoint(self, shard: Shard, state: bytes) -> None:
-        """Keep `state`, taken right after a commit. Raises like `commit`."""
+    async def checkpoint(self, shard: Shard, state: bytes, kept: bytes | None) -> None:
+        """Keep `state`, and `kept` in place of all rows of points, both taken right after a commit. Raises like `commit`."""
         with reaching():
             async with self.database.begin() as connection:
                 await fence(connection, shard.lease)
                 await evaluation.save_checkpoint(connection, shard.lease.shard, shard.tick_seq, state)
-                await points.gather(connection, shard.lease.shard, shard.tick_seq, shard.measuring.whole())
+                await points.gather(connection, shard.lease.shard, shard.tick_seq, kept)
         await self.steps("checkpointed")
 
     async def gather(self, shard: Shard) -> bool:

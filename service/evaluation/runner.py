@@ -251,7 +251,8 @@ class Evaluation:
         if clock_us - shard.checkpointed_us < self._settings.checkpoint_every_us:
             return
         snapshot = await asyncio.to_thread(shard.engine.snapshot)
-        await self._committer.checkpoint(shard, packed_checkpoint(shard.shape, snapshot))
+        kept = await asyncio.to_thread(shard.measuring.whole)
+        await self._committer.checkpoint(shard, packed_checkpoint(shard.shape, snapshot), kept)
         shard.checkpointed_us = self._clock()
         shard.gathering = shard.rolling_up = True
 
