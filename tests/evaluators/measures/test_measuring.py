@@ -32,6 +32,7 @@ DEFINITIONS = {
     QUANTILE: Definition(0, None, Measure(slicing=Slicing(MINUTE, "quantile", "lte", 0.3, q=0.9))),
     SLICED_UPTIME: Definition(
         0,
+        None,
         Measure(
             holding=Holding(30 * SECOND, "all"),
             slicing=Slicing(MINUTE, "share", bound=0.9, empty="good", fill_us=MINUTE),
