@@ -234,10 +234,10 @@ class Combiner:
             for route in target.routes:
                 if route.carry is not None:
                     between = None if route.cut is None else target.between[route.cut - len(target.cuts)]
-                    carried = carrying.rows(held, route, len(keys), between, self._slot_us)
+                    carried = carrying.rows(held, route, keys.get(route.key, len(keys)), between, self._slot_us)
                     if carried:
-                        number = keys.setdefault(route.key, len(keys))
-                        points.extend((number, *row[1:]) for row in carried)
+                        keys.setdefault(route.key, len(keys))
+                        points.extend(carried)
                     continue
                 covered = [(slot, cell) for slot, at_us, cell in drained if route.covers(at_us)]
                 if covered:  # a series that nothing came into is not named: naming it would admit it
@@ -309,7 +309,7 @@ class Combiner:
             if bucket is None:
                 bucket = self._first_series(sample)
             if bucket.target is not UNMATCHED:
-                if sample.unfit is not None:
+                if sample.unfit is not None and bucket.target.weighs:
                     raise Unusable(sample.unfit.code, sample.unfit.reason)
                 if not earliest <= time_us <= latest:
                     bounds.check(time_us)

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 
 from consumers.explaining import explain
+from consumers.formats.samples import delta, gauge
+from consumers.formats.series import Series
 from consumers.matching import Matcher
 from consumers.ports import MatchRule
 from evaluators.agreements import Comparison, RatioIndicator, ThresholdIndicator
@@ -28,14 +30,16 @@ def why(
     time_us: int = START_US,
 ) -> tuple[bool, tuple[str, ...]]:
     """What is said about one sample and one rule."""
-    (only,) = explain(metric, labels, value, time_us, [every])
+    series = Series(metric, labels)
+    sample = delta(series, time_us, 1) if value is None else gauge(series, time_us, value)
+    (only,) = explain(sample, [every])
     assert (only.agreement, only.objective) == (every.agreement, every.objective)
     return only.feeds, only.reasons
 
 
 def test_every_rule_is_explained_in_its_order() -> None:
     """Those that are fed, and those that are not."""
-    found = explain("latency", CHECKOUT, 0.1, START_US, RULES)
+    found = explain(gauge(Series("latency", CHECKOUT), START_US, 0.1), RULES)
 
     assert [(each.objective, each.feeds) for each in found] == [
         ("availability", True),
@@ -47,7 +51,7 @@ def test_every_rule_is_explained_in_its_order() -> None:
 @given(every=rules, labels=labels)
 def test_it_says_that_a_sample_feeds_what_matching_feeds(every: list[MatchRule], labels: dict[str, str]) -> None:
     """And gives a reason in any case."""
-    found = explain("latency", labels, 0.5, 3, every)
+    found = explain(gauge(Series("latency", labels), 3, 0.5), every)
 
     assert len([each for each in found if each.feeds]) == len(
         fed(Matcher(every).target("latency", labels, "values"), 3, 0.5)

@@ -157,7 +157,7 @@ def test_in_a_topic_of_another_format_it_is_a_dead_letter(form: Format) -> None:
 @pytest.mark.parametrize(
     ("form", "value"),
     [
-        ("prometheus", {"timestamp": AT, "value": "7", "name": "requests_total", "labels": {}}),
+        ("prometheus", {"timestamp": AT, "value": "7.5", "name": "requests_total", "labels": {}}),
         ("vector", {"metric": {**_VECTOR, "name": "requests_total", "kind": "incremental"}}),
         ("prometheus", {"timestamp": "2999-01-01T00:00:00Z", "value": "7", "name": "requests_total", "labels": {}}),
     ],
