@@ -236,3 +236,8 @@ def test_a_share_is_exact_and_never_falls_as_counts_rise(
     assert later is not None
     assert under <= share <= under + more
     assert share <= later
+
+
+def test_an_event_that_none_of_the_four_selects_is_of_no_pair() -> None:
+    """Though it has the key."""
+    assert feed(RESPONSE, "logins", LABELS, "values") is None
