@@ -359,8 +359,10 @@ class Combiner:
             if bucket.target is UNMATCHED:
                 continue
             if bucket.held is not None:
-                more = () if sample is None else (sample.total, sample.start_us, sample.below)
-                self._hold(bucket, Held(time_us, weight, value, *more))
+                held = Held(time_us, weight, value)
+                if sample is not None:
+                    held = Held(time_us, weight, value, sample.total, sample.start_us, sample.below)
+                self._hold(bucket, held)
                 if not bucket.counts:
                     continue
             slot = time_us // slot_us
