@@ -44,17 +44,21 @@ def rows(held: Sequence[Held], route: Route, key: int, between: Between | None, 
                 if (total := each.total if between is None else between.share(each.below, each.total)) is not None
             ]
         case Kind.STATE:
-            return [(key, source, tag, each.time_us, int(each.value > 0), 0) for each in covered]
-        case _:
-            return [(key, source, tag, each.time_us, 0, 0) for each in covered]
+            return [(key, source, tag, each.time_us, int(each.value != 0), 0) for each in covered if each.weight]
+        case _:  # a delta of nothing opens nothing: exporters repeat them
+            return [(key, source, tag, each.time_us, 0, 0) for each in covered if each.weight]
 
 
 _MOST_VALUE: Final = 1e300
+_MOST_SUM: Final = 1 << 62
 
 
 def _sketched(held: Sequence[Held], key: int, tag: int, slot_us: int) -> list[Row]:
     values = np.clip(np.array([each.value for each in held], dtype=np.float64), -_MOST_VALUE, _MOST_VALUE)
     weights = np.array([each.weight for each in held], dtype=np.int64)
+    weights = np.minimum(
+        weights, _MOST_SUM // max(len(held), 1)
+    )  # whoever sends such numbers must not turn their sum about
     slots = np.array([each.time_us for each in held], dtype=np.int64) // slot_us * slot_us
     places, inverse = np.unique(np.stack((sketches.buckets(values), slots)), axis=1, return_inverse=True)
     counts = np.zeros(places.shape[1], dtype=np.int64)

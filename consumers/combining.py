@@ -52,13 +52,14 @@ REFUSED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeE
 class Bucket:
     """Counts of one (metric, labels) in the span that is being read, by slot."""
 
-    __slots__ = ("cells", "counts", "cuts", "held", "loose", "split", "target")
+    __slots__ = ("between", "cells", "counts", "cuts", "held", "loose", "split", "target")
 
     def __init__(self, target: Target, slot_us: int) -> None:
         self.target = target
         self.counts = target.counts
         self.held: list[Held] | None = [] if target.carries else None  # what is carried
         self.cuts = tuple(enumerate(target.cuts, 1))  # with their places in a cell
+        self.between = tuple(enumerate(target.between, 1 + len(self.cuts)))
         self.cells: dict[int, Cell] = {}
         # Definitions that change inside a slot: its samples are told apart by (slot, event time of the change).
         self.split = frozenset(edge // slot_us for edge in target.edges if edge % slot_us)
@@ -80,7 +81,7 @@ class Bucket:
 
     @property
     def _width(self) -> int:
-        return 1 + len(self.cuts) + len(self.target.between)
+        return 1 + len(self.cuts) + len(self.between)
 
     def drain(self, slot_us: int) -> list[tuple[int, int, Cell]]:
         """(slot, an event time that stands for it, cell); the bucket is empty after it."""
@@ -93,8 +94,10 @@ class Bucket:
         return drained
 
 
-Staged = tuple[Bucket, Held]
-"""A sample that is known to be good, before it counts."""
+Staged = tuple[Bucket, int, int, float, Sample | None]
+"""A sample that is known to be good, before it counts: time_us, weight and value; the sample where there is more to it.
+A plain tuple, since large batches make many.
+"""
 
 
 @dataclass(slots=True)
@@ -247,10 +250,10 @@ class Combiner:
             for route in target.routes:
                 if route.carry is not None:
                     between = None if route.cut is None else target.between[route.cut - len(target.cuts)]
-                    carried = carrying.rows(held, route, len(keys), between, self._slot_us)
+                    carried = carrying.rows(held, route, keys.get(route.key, len(keys)), between, self._slot_us)
                     if carried:
-                        number = keys.setdefault(route.key, len(keys))
-                        points.extend((number, *row[1:]) for row in carried)
+                        keys.setdefault(route.key, len(keys))
+                        points.extend(carried)
                     continue
                 covered = [(slot, cell) for slot, at_us, cell in drained if route.covers(at_us)]
                 if covered:  # a series that nothing came into is not named: naming it would admit it
@@ -276,9 +279,9 @@ class Combiner:
             return 0
         self._add(staged)
         self._tally.samples += len(staged)
-        self._tally.unmatched += bool(staged) and all(bucket.target is UNMATCHED for bucket, _ in staged)
+        self._tally.unmatched += bool(staged) and all(bucket.target is UNMATCHED for bucket, *_ in staged)
         latest_us = bounds.latest_us
-        return max([held.time_us for _, held in staged if held.time_us <= latest_us], default=0)
+        return max([time_us for _, time_us, *_ in staged if time_us <= latest_us], default=0)
 
     def _staged(self, records: Records, index: int, value: bytes, bounds: TimeBounds) -> list[Staged]:
         """All samples of a record, or Unusable: it counts whole or not at all."""
@@ -302,9 +305,9 @@ class Combiner:
         key = (event.metric, bytes(event.labels), event.service)
         if event.kind == "delta":
             bucket = self._deltas.get(key) or self._first_sight(key, "deltas")
-            return bucket, Held(time_us, native.delta_weight(event.value), event.value)
+            return bucket, time_us, native.delta_weight(event.value), event.value, None
         bucket = self._counted.get(key) or self._first_sight(key, "values")
-        return bucket, Held(time_us, event.count, event.value)
+        return bucket, time_us, event.count, event.value, None
 
     def _stage_samples(self, samples: Sequence[Sample], bounds: TimeBounds) -> list[Staged]:
         """Raises Unusable where an indicator reads a sample that it cannot count. Batches are large: one loop."""
@@ -322,12 +325,11 @@ class Combiner:
             if bucket is None:
                 bucket = self._first_series(sample)
             if bucket.target is not UNMATCHED:
-                if sample.unfit is not None:
+                if sample.unfit is not None and bucket.target.weighs:
                     raise Unusable(sample.unfit.code, sample.unfit.reason)
                 if not earliest <= time_us <= latest:
                     bounds.check(time_us)
-            held = Held(time_us, sample.weight, sample.value or 0.0, sample.total, sample.start_us, sample.below)
-            staged.append((bucket, held))
+            staged.append((bucket, time_us, sample.weight, sample.value or 0.0, sample))
         return staged
 
     def _first_series(self, sample: Sample) -> Bucket:
@@ -366,24 +368,26 @@ class Combiner:
 
     def _add(self, staged: Sequence[Staged]) -> None:
         slot_us = self._slot_us
-        for bucket, held in staged:
+        for bucket, time_us, weight, value, sample in staged:
             if bucket.target is UNMATCHED:
                 continue
             if bucket.held is not None:
+                held = Held(time_us, weight, value)
+                if sample is not None:
+                    held = Held(time_us, weight, value, sample.total, sample.start_us, sample.below)
                 self._hold(bucket, held)
                 if not bucket.counts:
                     continue
-            slot = held.time_us // slot_us
+            slot = time_us // slot_us
             cell = bucket.cells.get(slot)
             if cell is None:
-                cell = self._open(bucket, slot, held.time_us)
-            weight = held.weight
+                cell = self._open(bucket, slot, time_us)
             cell[0] += weight
             for place, cut in bucket.cuts:
-                if held.value <= cut:
+                if value <= cut:
                     cell[place] += weight
-            for place, between in enumerate(bucket.target.between, 1 + len(bucket.cuts)):
-                cell[place] += between.share(held.below, weight) or 0
+            for place, between in bucket.between:
+                cell[place] += 0 if sample is None else between.share(sample.below, weight) or 0
 
     def _letter(self, records: Records, index: int, reason: Unusable) -> None:
         record = records.record(index)

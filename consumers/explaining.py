@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -57,8 +58,8 @@ def _explained(rule: MatchRule, sample: Sample) -> tuple[bool, tuple[str, ...]]:
 
 _UNREADABLE: Final[Mapping[Reads, str]] = {
     "values": "a single value is no count: this indicator reads deltas and counters",
-    "deltas": "a delta has no value of its own to compare with the bound",
-    "counters": "a counter has no value of its own to compare: this indicator reads single values",
+    "deltas": "a delta says how many there were: this indicator reads single values",
+    "counters": "a counter says how many there were: this indicator reads single values",
     "states": "a state weighs time, not occurrences: uptime reads it",
 }
 
@@ -124,9 +125,13 @@ def _bucketed(target: Target, indicator: HistogramIndicator, sample: Sample) -> 
         return f"nothing: the bound {indicator.bound:g} is no bucket's, and the bucket before is not known"
     if sample.below[0] >= indicator.bound:
         return f"nothing: another bucket reaches the bound {indicator.bound:g}"
-    return (
-        f"good, interpolated: the bound {indicator.bound:g} lies between {sample.below[0]:g} and {sample.labels['le']}"
-    )
+    lower, upper = sample.below[0], sample.labels[routing.BOUND]
+    if not (math.isfinite(lower) and math.isfinite(target.between[0].upper)):
+        return (
+            f"good: what lies under {lower:g}; how much of a bucket without an end lies under the bound "
+            f"{indicator.bound:g} nobody knows"
+        )
+    return f"good, interpolated: the bound {indicator.bound:g} lies between {lower:g} and {upper}"
 
 
 def _sided(route: Route, indicator: RatioIndicator, metric: str, labels: Mapping[str, str]) -> str:

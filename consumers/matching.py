@@ -13,6 +13,7 @@ from typing import Final
 from consumers import routing
 from consumers.ports import MatchRule
 from consumers.routing import Between, Reads, Route
+from evaluators.points import Kind
 
 BYTES_KEPT: Final = 64 * 1024 * 1024
 """Of distinct (metric, labels) remembered, about; then all are forgotten, which costs one more match each."""
@@ -37,6 +38,11 @@ class Target:
     @property
     def counts(self) -> bool:
         return any(route.carry is None for route in self.routes)
+
+    @property
+    def weighs(self) -> bool:
+        """Whether it matters what its samples say, and not alone that they came."""
+        return any(route.carry is None or route.carry.kind is not Kind.SEEN for route in self.routes)
 
 
 UNMATCHED: Final = Target((), (), ())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -50,12 +51,13 @@ class Between:
         """Of a bucket with all that is under it, and the one before: what is at or under the bound; None: another bucket's
         matter. Rounded down; of a bucket without an end nothing lies under the bound.
         """
-        lower, under = (-math.inf, 0) if below is None else below
-        if below is None or lower >= self.bound:
+        if below is None or below[0] >= self.bound:
             return None
+        lower, under = below
         if not (math.isfinite(lower) and math.isfinite(self.upper)):
             return under
-        return under + math.floor((count - under) * ((self.bound - lower) / (self.upper - lower)))
+        parts, whole = _part(lower, self.bound, self.upper)
+        return under + (count - under) * parts // whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +261,15 @@ def at_or_below(op: Comparison, bound: float) -> tuple[float, bool]:
     if op == "gt":
         return bound, True
     return math.nextafter(bound, -math.inf), op == "gte"
+
+
+@lru_cache(maxsize=4096)
+def _part(lower: float, bound: float, upper: float) -> tuple[int, int]:
+    """How much of a bucket lies at or under the bound, as a fraction of the decimals that people wrote: in floats the half
+    of a bucket is now and then a little less, which rounded down is one occurrence less.
+    """
+    first, middle, last = (Fraction(repr(edge)) for edge in (lower, bound, upper))
+    return ((middle - first) / (last - first)).as_integer_ratio()
 
 
 @lru_cache(maxsize=4096)

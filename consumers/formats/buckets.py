@@ -8,6 +8,7 @@ from typing import Final
 
 from consumers.formats.samples import Sample
 from consumers.formats.series import Series
+from consumers.formats.unusable import Unusable
 
 _POSITIONAL_FROM: Final = 1e-4
 _POSITIONAL_BELOW: Final = 1e6
@@ -36,14 +37,22 @@ def _parts(positional: str) -> tuple[str, str, str]:
 def accumulated(buckets: Iterable[tuple[float, int]]) -> Iterator[tuple[float, int, tuple[float, int]]]:
     """Of each bucket (upper bound, its own count): the bound, all at or under it, and the same two of the bucket before.
 
-    As Prometheus has it, the first one begins at zero where its bound is above zero.
+    As Prometheus has it, the first one begins at zero where its bound is above zero. Buckets of one bound are one: counted
+    one by one, what lies under it would count twice. Raises Unusable (bad_value) where the bounds do not rise.
     """
-    before: tuple[float, int] | None = None
+    before, held = (-math.inf, 0), None
     for bound, count in buckets:
-        if before is None:
-            before = (0.0 if bound > 0 else -math.inf, 0)
-        yield bound, before[1] + count, before
-        before = (bound, before[1] + count)
+        if held is None:
+            before, held = (0.0 if bound > 0 else -math.inf, 0), (bound, count)
+        elif bound > held[0]:
+            yield *held, before
+            before, held = held, (bound, held[1] + count)
+        elif bound == held[0]:
+            held = (bound, held[1] + count)
+        else:
+            raise Unusable("bad_value", "the bounds of a histogram do not rise")
+    if held is not None:
+        yield *held, before
 
 
 def histogram(

@@ -57,6 +57,7 @@ class Loose(msgspec.Struct):
     value: Any = None
     kind: Any = None
     count: Any = None
+    start: Any = None
 
 
 def read(
@@ -180,11 +181,12 @@ def _sample(event: Loose, record_time_us: int, bounds: TimeBounds | None, event_
     series, found = Series(metric, labels), _or(event.value, 1)
     if kind == "state":
         return state(series, time_us, up=_up(found))
+    if kind == "counter":
+        total = _whole("bad_value", "the value of a counter", found, LARGEST_TOTAL)
+        return counter(series, time_us, total, _start(event.start, event_times))
     value = _number(found)
     if kind == "delta":
         return delta(series, time_us, delta_weight(value))
-    if kind == "counter":
-        return counter(series, time_us, _whole("bad_value", "the value of a counter", value, LARGEST_TOTAL))
     return Sample(series, time_us, count, value)
 
 
@@ -206,7 +208,7 @@ def _up(found: object) -> bool:
         return _STATES[found]
     if isinstance(found, str):
         raise Unusable("bad_value", 'the value of a state must be "up", "down", true, false or a number')
-    return found if isinstance(found, bool) else _number(found) > 0
+    return found if isinstance(found, bool) else _number(found) != 0
 
 
 def time_of(found: object, record_time_us: int, event_times: EventTimes) -> int:
@@ -223,6 +225,16 @@ def time_of(found: object, record_time_us: int, event_times: EventTimes) -> int:
         except OverflowError as error:
             raise Unusable("bad_time", "the time is too large a number") from error
     raise Unusable("bad_time", "the time must be RFC 3339 text or a number")
+
+
+def _start(found: object, event_times: EventTimes) -> int:
+    """When a counter began; zero where nothing is said. Raises Unusable (bad_time)."""
+    if found is None:
+        return 0
+    try:
+        return time_of(found, -1, event_times)
+    except Unusable as error:
+        raise Unusable(error.code, f"start: {error.reason}") from error
 
 
 def _number(found: object) -> float:

@@ -111,6 +111,7 @@ def counter(
 ) -> Sample:
     """So many occurrences since the series began, at `start_us` (0: nobody knows)."""
     found, unfit = _occurrences(total, LARGEST_TOTAL)
+    start_us = start_us if 0 < start_us <= time_us else 0  # nothing begins after it was counted
     return Sample(series, time_us, 0, None, unfit, "counters", found, start_us, below)
 
 

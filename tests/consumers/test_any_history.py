@@ -15,7 +15,7 @@ from consumers.errors import LedgerUnavailable, LogUnavailable
 from consumers.memory import MemoryLog
 from consumers.ports import Partition
 from consumers.worker import Step, Worker
-from tests.consumers.worlds import EAGER, SLOT_US, TOPIC, World, definitions, event, packed, recount
+from tests.consumers.worlds import EAGER, SLOT_US, TOPIC, World, definitions, event, packed, points_of, recount, repoint
 from tests.examples import examples
 
 PARTITIONS = 3
@@ -41,14 +41,21 @@ events = st.one_of(
         service=services,
         labels=labels,
     ),
-    st.builds(event, seconds, value=st.integers(0, 9), kind=st.just("delta"), service=services, labels=labels),
+    st.builds(
+        event,
+        seconds,
+        value=st.integers(0, 9),
+        kind=st.sampled_from(["delta", "counter"]),
+        service=services,
+        labels=labels,
+    ),
 )
 good = st.one_of(
     events.map(packed),
     st.lists(events, max_size=3).map(packed),
     st.lists(events, min_size=1, max_size=3).map(lambda many: b"\n".join(packed(each) for each in many)),
 )
-POISON = (b"\xff", b"", b"{", b'{"metric": 1}', b"[1]", b'{"metric": "latency", "kind": "counter"}')
+POISON = (b"\xff", b"", b"{", b'{"metric": 1}', b"[1]", b'{"metric": "latency", "kind": "odd"}')
 poison = st.sampled_from(POISON)
 values = st.one_of(good, good, good, poison, st.none())
 
@@ -208,6 +215,8 @@ def test_any_history_counts_every_record_once(
             await crew.do(action)
         await crew.end(fresh=fresh)
         assert world.ledger.counts() == recount(crew.sent)
+        points = [each for entry in world.ledger.entries for each in points_of(entry.keys, entry.points)]
+        assert set(points) == repoint(crew.sent)
         assert world.chains()
         assert sum(entry.records for entry in world.ledger.entries) == len(crew.sent)
         assert {(each.partition.number, each.record.offset) for each in world.letters.sent} == crew.poisoned

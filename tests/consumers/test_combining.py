@@ -19,7 +19,20 @@ from consumers.ports import MatchRule, Partition, Record, SeriesKey
 from evaluators.agreements import RatioIndicator, ThresholdIndicator
 from evaluators.selectors import Selector
 from tests.consumers.rules import rule
-from tests.consumers.worlds import AVAILABILITY, LATENCY, RULES, SLOT_US, START_US, Counts, event, packed, recount
+from tests.consumers.worlds import (
+    AVAILABILITY,
+    LATENCY,
+    RULES,
+    SLOT_US,
+    START_US,
+    Counts,
+    Point,
+    event,
+    packed,
+    points_of,
+    recount,
+    repoint,
+)
 from tests.examples import examples
 
 PARTITION = Partition("events", 3)
@@ -79,7 +92,7 @@ events = st.builds(
     count=st.sampled_from([1, 1, 0, 3, 3.0]),
     kind=st.sampled_from(["event", "event", "gauge", "delta", "counter"]),
     labels=st.fixed_dictionaries({"status": st.sampled_from(["200", 500]), "region": st.sampled_from(["eu", "us"])}),
-).map(lambda made: {**made, "value": int(made["value"])} if made["kind"] == "delta" else made)
+).map(lambda made: {**made, "value": int(made["value"])} if made["kind"] in {"delta", "counter"} else made)
 values = st.one_of(
     events.map(packed),
     st.lists(events, max_size=3).map(packed),
@@ -95,14 +108,18 @@ def test_one_pass_counts_what_a_recount_counts(rules: list[MatchRule], batch: li
     made = combiner(rules)
     cut = min(cut, len(batch))
     sums: Counts = {}
+    points: list[Point] = []
     for first, after in ((0, cut), (cut, len(batch))):
         if after > first:
             made.take(records(batch), first, after, CLOCK_US)
-        for place, row in counts(made.cut()[0]).items():
+        rows, _ = made.cut()
+        points += points_of(rows.keys, rows.points)
+        for place, row in counts(rows).items():
             before = sums.get(place, (0, 0, 0, 0))
             sums[place] = tuple(a + b for a, b in zip(before, row, strict=True))  # type: ignore[assignment]
 
     assert sums == recount(batch, rules)
+    assert set(points) == repoint(batch, rules)
 
 
 def test_a_definition_that_changes_inside_a_slot_splits_it_at_its_time() -> None:
@@ -180,7 +197,9 @@ def test_a_record_of_which_one_sample_is_bad_counts_nothing() -> None:
         ({"time": "1999-12-31T00:00:00Z"}, "bad_time"),
         ({"time": "soon"}, "bad_time"),
         ({"kind": "delta", "value": 0.5}, "bad_value"),
-        ({"kind": "state"}, "unsupported_kind"),
+        ({"kind": "state", "value": "so so"}, "bad_value"),
+        ({"kind": "counter", "value": -1}, "bad_value"),
+        ({"kind": "odd"}, "bad_kind"),
         ({"metric": ""}, "missing_metric"),
         ({"labels": {"": "a"}}, "bad_labels"),
         ({"labels": {"x": "\ud800"}}, "bad_labels"),

@@ -8,9 +8,22 @@ import pytest
 from hypothesis import given
 
 from consumers.explaining import explain
+from consumers.formats.samples import Sample, counter, delta, gauge, state
+from consumers.formats.series import Series
 from consumers.matching import Matcher
 from consumers.ports import MatchRule
-from evaluators.agreements import Comparison, RatioIndicator, ThresholdIndicator
+from evaluators.agreements import (
+    Comparison,
+    FreshnessIndicator,
+    HistogramIndicator,
+    Indicator,
+    QuantileIndicator,
+    RatioIndicator,
+    ResponseIndicator,
+    ThresholdIndicator,
+    ThroughputIndicator,
+    UptimeIndicator,
+)
 from evaluators.selectors import Selector
 from tests.consumers.rules import fed, labels, rule, rules
 from tests.consumers.worlds import AVAILABILITY, LATENCY, RULES, START_US
@@ -28,14 +41,16 @@ def why(
     time_us: int = START_US,
 ) -> tuple[bool, tuple[str, ...]]:
     """What is said about one sample and one rule."""
-    (only,) = explain(metric, labels, value, time_us, [every])
+    series = Series(metric, labels)
+    sample = delta(series, time_us, 1) if value is None else gauge(series, time_us, value)
+    (only,) = explain(sample, [every])
     assert (only.agreement, only.objective) == (every.agreement, every.objective)
     return only.feeds, only.reasons
 
 
 def test_every_rule_is_explained_in_its_order() -> None:
     """Those that are fed, and those that are not."""
-    found = explain("latency", CHECKOUT, 0.1, START_US, RULES)
+    found = explain(gauge(Series("latency", CHECKOUT), START_US, 0.1), RULES)
 
     assert [(each.objective, each.feeds) for each in found] == [
         ("availability", True),
@@ -47,7 +62,7 @@ def test_every_rule_is_explained_in_its_order() -> None:
 @given(every=rules, labels=labels)
 def test_it_says_that_a_sample_feeds_what_matching_feeds(every: list[MatchRule], labels: dict[str, str]) -> None:
     """And gives a reason in any case."""
-    found = explain("latency", labels, 0.5, 3, every)
+    found = explain(gauge(Series("latency", labels), 3, 0.5), every)
 
     assert len([each for each in found if each.feeds]) == len(
         fed(Matcher(every).target("latency", labels, "values"), 3, 0.5)
@@ -144,7 +159,10 @@ def test_a_sample_that_does_not_match_is_told_every_label_that_keeps_it_out() ->
 
 def test_a_delta_is_told_that_it_has_no_value_to_compare() -> None:
     """Its labels are not the problem."""
-    assert why(LATENCY, value=None) == (False, ("a delta has no value of its own to compare with the bound",))
+    assert why(LATENCY, value=None) == (
+        False,
+        ("a delta says how many there were: this indicator reads single values",),
+    )
 
 
 @pytest.mark.parametrize(
@@ -164,3 +182,114 @@ def test_a_version_counts_from_its_start_to_its_end(time_us: int, feeds: bool, w
 
     assert found == feeds
     assert words in reason
+
+
+# ---------------------------------------------------------------------------------------------------- every indicator
+
+METRIC = Selector.parse('latency{service="checkout"}')
+MINUTE_US = 60_000_000
+HISTOGRAM = HistogramIndicator(METRIC, 0.3)
+PAIRS = ResponseIndicator(
+    Selector.parse("opened"),
+    Selector.parse("closed"),
+    "ticket",
+    "lte",
+    MINUTE_US,
+    Selector.parse("waiting"),
+    Selector.parse("continued"),
+)
+UPTIME = UptimeIndicator(METRIC, MINUTE_US)
+FRESHNESS = FreshnessIndicator(METRIC, MINUTE_US)
+QUANTILE = QuantileIndicator(METRIC, 0.99, "lte", 0.3, MINUTE_US)
+THROUGHPUT = ThroughputIndicator(METRIC, "gte", 1.0, MINUTE_US)
+PLAIN = Series("latency", CHECKOUT)
+
+
+def bucket(le: str) -> Series:
+    return Series("latency_bucket", {**CHECKOUT, "le": le})
+
+
+@pytest.mark.parametrize(
+    ("indicator", "sample", "reason"),
+    [
+        (UPTIME, state(PLAIN, START_US, up=True), "a state, which holds until the next one"),
+        (UPTIME, gauge(PLAIN, START_US, 1.0), "a state, which holds until the next one"),
+        (FRESHNESS, counter(PLAIN, START_US, 7), "seen: from here the gap is measured"),
+        (QUANTILE, gauge(PLAIN, START_US, 0.1), "a value for the quantile"),
+        (THROUGHPUT, delta(PLAIN, START_US, 7), "counts"),
+        (THROUGHPUT, counter(PLAIN, START_US, 7), "a counter, by what it grew since its last point; counts"),
+        (PAIRS, gauge(Series("opened", {"ticket": "1"}), START_US, 1.0), "opens"),
+        (PAIRS, gauge(Series("closed", {"ticket": "1"}), START_US, 1.0), "closes"),
+        (PAIRS, gauge(Series("waiting", {"ticket": "1"}), START_US, 1.0), "pauses"),
+        (PAIRS, gauge(Series("continued", {"ticket": "1"}), START_US, 1.0), "resumes"),
+        (HISTOGRAM, delta(Series("latency_count", CHECKOUT), START_US, 7), "counts in the total"),
+        (HISTOGRAM, delta(bucket("0.30"), START_US, 7), "good: the bucket ends at the bound 0.3"),
+        (
+            HISTOGRAM,
+            counter(bucket("0.3"), START_US, 7),
+            "a counter, by what it grew since its last point; good: the bucket ends at the bound 0.3",
+        ),
+        (
+            HISTOGRAM,
+            delta(bucket("1"), START_US, 7),
+            "nothing: the bound 0.3 is no bucket's, and the bucket before is not known",
+        ),
+        (
+            HISTOGRAM,
+            delta(bucket("1"), START_US, 7, below=(0.3, 5)),
+            "nothing: another bucket reaches the bound 0.3",
+        ),
+        (
+            HISTOGRAM,
+            delta(bucket("1"), START_US, 7, below=(0.1, 5)),
+            "good, interpolated: the bound 0.3 lies between 0.1 and 1",
+        ),
+        (
+            HISTOGRAM,
+            delta(bucket("+Inf"), START_US, 7, below=(0.1, 5)),
+            "good: what lies under 0.1; how much of a bucket without an end lies under the bound 0.3 nobody knows",
+        ),
+    ],
+)
+def test_every_indicator_says_what_it_makes_of_a_sample(indicator: Indicator, sample: Sample, reason: str) -> None:
+    """In the words of its documentation."""
+    (found,) = explain(sample, [rule(1, indicator)])
+
+    assert (found.feeds, found.reasons) == (True, (reason,))
+
+
+@pytest.mark.parametrize(
+    ("indicator", "sample", "reason"),
+    [
+        (UPTIME, delta(PLAIN, START_US, 7), "a delta says how many there were: this indicator reads single values"),
+        (UPTIME, counter(PLAIN, START_US, 7), "a counter says how many there were: this indicator reads single values"),
+        (QUANTILE, state(PLAIN, START_US, up=True), "a state weighs time, not occurrences: uptime reads it"),
+        (THROUGHPUT, state(PLAIN, START_US, up=True), "a state weighs time, not occurrences: uptime reads it"),
+        (
+            PAIRS,
+            counter(Series("closed", {"ticket": "1"}), START_US, 7),
+            "a counter says how many there were: this indicator reads single values",
+        ),
+        (PAIRS, gauge(Series("closed", {}), START_US, 1.0), "label ticket, the key of pairs, is missing"),
+        (HISTOGRAM, delta(bucket("0.1"), START_US, 7), "this bucket does not reach the bound 0.3"),
+        (HISTOGRAM, delta(bucket("all"), START_US, 7), "this bucket does not reach the bound 0.3"),
+        (
+            HISTOGRAM,
+            gauge(bucket("0.3"), START_US, 7),
+            "a single value is no count: this indicator reads deltas and counters",
+        ),
+        (HISTOGRAM, delta(PLAIN, START_US, 7), 'the metric is "latency", wanted "latency_bucket"'),
+    ],
+)
+def test_every_indicator_says_why_it_does_not_read_a_sample(indicator: Indicator, sample: Sample, reason: str) -> None:
+    """Its labels are right, or they are named."""
+    (found,) = explain(sample, [rule(1, indicator)])
+
+    assert (found.feeds, found.reasons) == (False, (reason,))
+
+
+def test_a_counter_of_a_ratio_says_both() -> None:
+    """That its increase counts, and on which side."""
+    (found,) = explain(counter(PLAIN, START_US, 7), [AVAILABILITY])
+
+    assert found.reasons[0].startswith("a counter, by what it grew since its last point; good: bad does not match")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from consumers.formats import native
@@ -18,6 +19,7 @@ from consumers.schemas import Registry
 from consumers.topics import TopicChoice
 from consumers.worker import Steps, Worker
 from evaluators.agreements import LabelExclusion, RatioIndicator, ThresholdIndicator
+from evaluators.points import Kind, Points, source_of, tagged
 from evaluators.selectors import Selector
 
 SLOT_US = 10_000_000
@@ -58,6 +60,8 @@ LATER = MatchRule(
 )
 RULES = (AVAILABILITY, LATENCY, LATER)
 
+Point = tuple[SeriesKey, int, int, int, int, int]
+"""(series, source, tag, time_us, value, start_us)"""
 Counts = dict[tuple[SeriesKey, int], tuple[int, int, int, int]]
 
 
@@ -88,13 +92,11 @@ def recount(values: Iterable[bytes | None], rules: Iterable[MatchRule] = RULES) 
             continue
         for sample in samples:
             for rule in rules:
-                if sample.time_us < rule.from_us or (rule.until_us is not None and sample.time_us >= rule.until_us):
+                good = judged(rule, sample) if in_force(rule, sample.time_us) else None
+                if good is None or sample.reads in {"counters", "states"}:
                     continue
-                good = judged(rule, sample)
-                if good is None:
-                    continue
-                out = any(each.where.matches(sample.metric, sample.labels) for each in rule.exclusions)
-                key = SeriesKey(rule.indicator_id, tuple(sample.labels.get(name, "") for name in rule.group_by))
+                out = excluded(rule, sample)
+                key = series_of(rule, sample)
                 row = (sample.weight * good, sample.weight, sample.weight * good * out, sample.weight * out)
                 place = (key, sample.time_us // SLOT_US)
                 before = counts.get(place, (0, 0, 0, 0))
@@ -135,6 +137,40 @@ def _events(value: bytes | None) -> list[dict[str, Any]]:
     return events if all(isinstance(each, dict) and isinstance(each.get("metric"), str) for each in events) else []
 
 
+def repoint(values: Iterable[bytes | None], rules: Iterable[MatchRule] = RULES) -> set[Point]:
+    """The points of counters that ratios must carry, each with its series in place of a number for it."""
+    found: set[Point] = set()
+    for value in values:
+        with suppress(Unusable):
+            for sample in native.read(value or b"", record_time_us=START_US, bounds=BOUNDS):
+                for rule in rules:
+                    good = judged(rule, sample) if in_force(rule, sample.time_us) else None
+                    if good is None or sample.reads != "counters":
+                        continue
+                    tag = tagged(Kind.COUNTER, good=int(good), total=1, excluded=excluded(rule, sample))
+                    source = source_of(sample.metric, sample.labels)
+                    found.add((series_of(rule, sample), source, tag, sample.time_us, sample.total, sample.start_us))
+    return found
+
+
+def in_force(rule: MatchRule, time_us: int) -> bool:
+    return rule.from_us <= time_us and (rule.until_us is None or time_us < rule.until_us)
+
+
+def excluded(rule: MatchRule, sample: Sample) -> bool:
+    return any(each.where.matches(sample.metric, sample.labels) for each in rule.exclusions)
+
+
+def series_of(rule: MatchRule, sample: Sample) -> SeriesKey:
+    return SeriesKey(rule.indicator_id, tuple(sample.labels.get(name, "") for name in rule.group_by))
+
+
+def points_of(keys: Sequence[SeriesKey], points: Points) -> list[Point]:
+    """As `repoint` gives them; whichever are there twice are twice in the list."""
+    table: list[list[int]] = points.columns.T.tolist()
+    return [(keys[key], source, tag, time_us, value, start_us) for key, source, tag, time_us, value, start_us in table]
+
+
 def judged(rule: MatchRule, sample: Sample) -> bool | None:
     """Whether a sample is good by a rule; None: not read."""
     indicator = rule.indicator
@@ -145,6 +181,7 @@ def judged(rule: MatchRule, sample: Sample) -> bool | None:
             return not indicator.bad.matches(sample.metric, sample.labels)
         assert indicator.good is not None
         return indicator.good.matches(sample.metric, sample.labels)
+    assert isinstance(indicator, ThresholdIndicator)
     if sample.value is None or not indicator.metric.matches(sample.metric, sample.labels):
         return None
     compare: Mapping[str, bool] = {

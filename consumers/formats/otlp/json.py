@@ -173,7 +173,7 @@ def _attributes(point: Any) -> Hashable:
 def _number(point: Any) -> int | float | None:
     found = point.as_int
     if found is not None:
-        return points.whole(found) if isinstance(found, str) else found
+        return points.number(points.whole(found) if isinstance(found, str) else found)
     found = point.as_double
     return _UNWRITTEN[found] if isinstance(found, str) else found
 

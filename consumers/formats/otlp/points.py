@@ -32,7 +32,8 @@ _NO_TEMPORALITY: Final = Unusable("bad_kind", "the metric is neither delta nor c
 _MOST_COUNT: Final = 1 << 64
 _MOST_BUCKETS: Final = 1_000
 _MOST_SCALE: Final = 64
-_MOST_EXPONENT: Final = 1022.0
+_MOST_OFFSET: Final = 1 << 31
+_INFINITE_EXPONENT: Final = 1024.0
 
 Make = Callable[..., Sample]
 """Makes a sample of a series, a time, a number, a start time, and of a bucket the bucket before."""
@@ -69,7 +70,8 @@ def _numbers(form: Form, scope: Scope, name: str, points: Sequence[Any], make: M
         value = number(point)
         if value is None or (point.flags & NO_RECORDED_VALUE) or value != value:  # noqa: PLR0124 - NaN
             continue
-        samples.append(make(series(attributes(point)), _time_us(point, payload), value, _start_us(point)))
+        start_us = _start_us(point) if make is counter else 0
+        samples.append(make(series(attributes(point)), _time_us(point, payload), value, start_us))
     return samples
 
 
@@ -81,7 +83,8 @@ def _histogram(form: Form, scope: Scope, metric: Any, data: Any, payload: Payloa
     for point in data.data_points:
         if point.flags & NO_RECORDED_VALUE:
             continue
-        attributes, time_us, start_us = form.attributes(point), _time_us(point, payload), _start_us(point)
+        attributes, time_us = form.attributes(point), _time_us(point, payload)
+        start_us = _start_us(point) if make is counter else 0
         samples.append(make(counts.series(attributes), time_us, _count(point.count), start_us))
         held, bounds = point.bucket_counts, point.explicit_bounds
         if not held:
@@ -103,7 +106,8 @@ def _exponential(form: Form, scope: Scope, metric: Any, data: Any, payload: Payl
     for point in data.data_points:
         if point.flags & NO_RECORDED_VALUE:
             continue
-        attributes, time_us, start_us = form.attributes(point), _time_us(point, payload), _start_us(point)
+        attributes, time_us = form.attributes(point), _time_us(point, payload)
+        start_us = _start_us(point) if make is counter else 0
         samples.append(make(counts.series(attributes), time_us, _count(point.count), start_us))
         for bound, below, before in accumulated(_spread(point)):
             series = buckets.series(attributes, le=bound_text(bound))
@@ -115,24 +119,22 @@ def _spread(point: Any) -> Iterator[tuple[float, int]]:
     """The buckets of an exponential histogram by their upper bounds: bucket i holds (base^i, base^(i+1)], base = 2^2^-scale.
     What is below zero stands with the zeros: bounds that anybody promises lie above.
     """
-    count, positive, scale = _count(point.count), point.positive, int(point.scale)
+    count, positive, scale, offset = _count(point.count), point.positive, point.scale, point.positive.offset
+    if len(positive.bucket_counts) > _MOST_BUCKETS:
+        raise Unusable("bad_value", f"an exponential histogram has more than {_MOST_BUCKETS:,} buckets")
+    if abs(scale) > _MOST_SCALE or abs(offset) > _MOST_OFFSET:
+        raise Unusable("bad_value", "an exponential histogram has a scale or an offset beyond all floats")
     held = [_count(each) for each in positive.bucket_counts]
-    if len(held) > _MOST_BUCKETS or not -_MOST_SCALE <= scale <= _MOST_SCALE:
-        raise Unusable(
-            "bad_value", f"an exponential histogram has more than {_MOST_BUCKETS:,} buckets, or no real scale"
-        )
-    least = float(point.zero_threshold or 0.0)
+    least = float(point.zero_threshold)
     yield least, max(count - sum(held), 0)
-    for index, each in enumerate([0, *held] if held else [], int(positive.offset)):
-        bound = _power(math.ldexp(index, -scale))
-        if bound > least:
-            yield bound, each
+    for index, each in enumerate([0, *held] if held else [], offset):
+        yield max(_power(math.ldexp(index, -scale)), least), each
     yield math.inf, 0
 
 
 def _power(exponent: float) -> float:
-    """Two to it, within what a float holds."""
-    return math.exp2(min(max(exponent, -_MOST_EXPONENT), _MOST_EXPONENT))
+    """Two to it; beyond what a float holds, zero or infinite."""
+    return math.inf if exponent >= _INFINITE_EXPONENT else math.exp2(exponent)
 
 
 def _summary(form: Form, scope: Scope, metric: Any, data: Any, payload: Payload) -> list[Sample]:
@@ -204,6 +206,13 @@ def _start_us(point: Any) -> int:
     """Zero where it is not known. Raises Unusable (bad_time)."""
     nanos = point.start_time_unix_nano
     return (whole(nanos, "bad_time") if isinstance(nanos, str) else nanos) // _NANOS
+
+
+def number(found: int) -> int:
+    """An integer of a point, of 64 bits; JSON knows longer ones. Raises Unusable (bad_value)."""
+    if not -_MOST_COUNT < found < _MOST_COUNT:
+        raise Unusable("bad_value", "a whole number is not within 64 bits")
+    return found
 
 
 def whole(text: str, code: Any = "bad_value") -> int:

@@ -6,8 +6,9 @@ import math
 
 import pytest
 
-from consumers.formats.buckets import bound_text, histogram
+from consumers.formats.buckets import accumulated, bound_text, histogram
 from consumers.formats.samples import delta
+from consumers.formats.unusable import Unusable
 from tests.consumers.formats.readers import told
 
 
@@ -49,3 +50,19 @@ def test_each_bucket_holds_all_that_is_below_its_bound(bounds: tuple[float, ...]
         ("latency_bucket", {"app": "web", "le": "+Inf"}, 7, 3, None),
         ("latency_count", {"app": "web"}, 7, 3, None),
     ]
+
+
+def test_buckets_accumulate_with_the_one_before_each() -> None:
+    """The first begins at zero where its bound is above it; those of one bound are one; of none there is none."""
+    assert list(accumulated([(0.5, 1), (1.0, 2), (1.0, 3)])) == [(0.5, 1, (0.0, 0)), (1.0, 6, (0.5, 1))]
+    assert list(accumulated([(-1.0, 1), (1.0, 2)])) == [(-1.0, 1, (-math.inf, 0)), (1.0, 3, (-1.0, 1))]
+    assert list(accumulated([])) == []
+
+
+@pytest.mark.parametrize("bounds", [(1.0, 0.5), (math.nan, 1.0), (1.0, math.nan), (math.inf, 1.0)])
+def test_bounds_that_do_not_rise_are_refused(bounds: tuple[float, float]) -> None:
+    """Nobody can say what lies at or under which."""
+    with pytest.raises(Unusable) as refused:
+        list(accumulated([(bound, 1) for bound in bounds]))
+
+    assert refused.value.code == "bad_value"

@@ -21,12 +21,13 @@ from consumers.formats.unusable import Unusable
 from consumers.matching import Matcher
 from consumers.memory import MemoryRecords
 from consumers.ports import Partition, Record
-from evaluators.agreements import RatioIndicator, ThresholdIndicator
+from evaluators.agreements import RatioIndicator, ThresholdIndicator, UptimeIndicator
+from evaluators.points import Kind, source_of, tagged
 from evaluators.selectors import Selector
 from tests.consumers.formats.avro_records import ADAPTER_ID, known, sample, written
 from tests.consumers.formats.readers import payload, told
 from tests.consumers.rules import rule
-from tests.consumers.worlds import SLOT_US, START_US
+from tests.consumers.worlds import SLOT_US, START_US, points_of
 from tests.examples import examples
 
 AT_S: Final = START_US // 1_000_000
@@ -160,7 +161,7 @@ def test_in_a_topic_of_another_format_it_is_a_dead_letter(form: Format) -> None:
 @pytest.mark.parametrize(
     ("form", "value"),
     [
-        ("prometheus", {"timestamp": AT, "value": "7", "name": "requests_total", "labels": {}}),
+        ("prometheus", {"timestamp": AT, "value": "7.5", "name": "requests_total", "labels": {}}),
         ("vector", {"metric": {**_VECTOR, "name": "requests_total", "kind": "incremental"}}),
         ("prometheus", {"timestamp": "2999-01-01T00:00:00Z", "value": "7", "name": "requests_total", "labels": {}}),
     ],
@@ -173,6 +174,58 @@ def test_what_cannot_be_counted_matters_only_where_it_is_asked_for(form: Format,
     counted, letters = take(combiner(form, "requests_total"), record)
     assert counted == {}
     assert len(letters) == 1
+
+
+_SINCE = {"timeUnixNano": f"{AT_S}000000000", "startTimeUnixNano": f"{AT_S - 60}000000000", "asInt": "7"}
+_CUMULATIVE = {"aggregationTemporality": 2, "isMonotonic": True, "dataPoints": [_SINCE]}
+_SUM = {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "requests", "sum": _CUMULATIVE}]}]}]}
+_NATIVE_COUNTER = {"metric": "requests_total", "kind": "counter", "value": 7, "time": AT, "start": AT_S - 60}
+COUNTERS: Final[dict[Format, bytes]] = {
+    "native": json.dumps(_NATIVE_COUNTER).encode(),
+    "cloudevents": json.dumps({**_EVENT, "data": _NATIVE_COUNTER}).encode(),
+    "otlp_json": json.dumps(_SUM).encode(),
+    "otlp_proto": Parse(json.dumps(_SUM), MetricsData()).SerializeToString(),
+    "prometheus": json.dumps({"timestamp": AT, "value": "7", "name": "requests_total", "labels": {}}).encode(),
+    "vector": json.dumps(
+        {"metric": {"name": "requests_total", "timestamp": AT, "kind": "absolute", "counter": {"value": 7}}}
+    ).encode(),
+}
+WITHOUT_A_START: Final = ("prometheus", "vector")
+
+
+@pytest.mark.parametrize("form", COUNTERS)
+@pytest.mark.parametrize("named", [True, False])
+def test_a_counter_is_carried(form: Format, named: bool) -> None:
+    """As it is, with its start where the format has one; it counts nothing by itself, and a threshold does not read it."""
+    made = combiner(form if named else "auto", "requests_total")
+    made.take(MemoryRecords([Record(7, START_US, None, COUNTERS[form], ())]), 0, 1, CLOCK_US)
+    rows, tally = made.cut()
+    start_us = 0 if form in WITHOUT_A_START else START_US - 60_000_000
+
+    assert (rows.columns.shape, tally.letters, tally.unmatched) == ((6, 0), [], 0)
+    assert [key.indicator_id for key in rows.keys] == [1]
+    assert points_of(rows.keys, rows.points) == [
+        (
+            rows.keys[0],
+            source_of("requests_total", {}),
+            tagged(Kind.COUNTER, good=1, total=1),
+            START_US,
+            7,
+            start_us,
+        )
+    ]
+
+
+@pytest.mark.parametrize("form", sorted(set(RECORDS) - {"slo_exporter"}))
+def test_a_value_is_a_state_of_what_is_up(form: Format) -> None:
+    """In every format, though few have a kind for it."""
+    up = UptimeIndicator(Selector.parse(METRICS.get(form, "latency")), 60_000_000)
+    made = Combiner(PARTITION, Matcher([rule(1, up)]), SLOT_US, FUTURE_US, form)
+    made.take(MemoryRecords([Record(7, START_US, None, RECORDS[form], ())]), 0, 1, CLOCK_US)
+    rows, _ = made.cut()
+
+    assert rows.points.value.tolist() == [1]
+    assert rows.points.kind.tolist() == [Kind.STATE]
 
 
 def test_headers_may_hold_the_time_of_a_native_event() -> None:

@@ -65,7 +65,7 @@ def strictly(value: bytes) -> list[Sample] | None:
     metric = checked_metric(event.metric)
     labels = native.labels_of(bytes(event.labels), event.service)
     if event.kind == "delta":
-        return [Sample(Series(metric, labels), time_us, native.delta_weight(event.value), None)]
+        return [Sample(Series(metric, labels), time_us, native.delta_weight(event.value), None, reads="deltas")]
     return [Sample(Series(metric, labels), time_us, event.count, event.value)]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from consumers.formats.native import labels_of
-from consumers.formats.samples import LARGEST_WEIGHT, Sample
+from consumers.formats.samples import LARGEST_TOTAL, LARGEST_WEIGHT, Sample
 from consumers.formats.series import LONGEST_LABEL, LONGEST_METRIC, LONGEST_NAME, MOST_LABELS, Series
 from consumers.formats.unusable import Unusable
 from tests.consumers.formats.native_events import RECORD_US, packed, refusal, sample, samples
@@ -233,10 +233,66 @@ def test_a_delta_weighs_its_value_and_has_nothing_to_compare() -> None:
     assert (only.weight, only.value) == (12, None)
 
 
-@pytest.mark.parametrize("kind", ["counter", "state"])
-def test_kinds_that_need_the_points_before_them_are_refused_for_now(kind: str) -> None:
-    """They are named as what they are, not as nonsense."""
-    assert refusal(packed(kind=kind)).code == "unsupported_kind"
+def test_a_counter_is_all_since_it_began() -> None:
+    """By itself it weighs nothing: what it grew by is worked out after its points have come together."""
+    only = sample(kind="counter", value=12.0, count=3)
+
+    assert (only.reads, only.total, only.start_us, only.weight, only.value) == ("counters", 12, 0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("start", "start_us"),
+    [
+        (None, 0),
+        ("2025-11-23T12:13:19Z", RECORD_US - 1_000_000),
+        (RECORD_US // 1_000_000, RECORD_US),
+        (RECORD_US // 1_000 - 1, RECORD_US - 1_000),
+        ("2025-11-23T12:13:21Z", 0),
+        (-1, 0),
+    ],
+)
+def test_a_counter_may_say_when_it_began(start: Any, start_us: int) -> None:
+    """In the forms of times. After its own time it cannot have begun: then nobody knows."""
+    assert sample(kind="counter", value=12, start=start).start_us == start_us
+
+
+@pytest.mark.parametrize("start", ["once", True, [], 10**400])
+def test_a_start_that_is_no_time_is_refused(start: Any) -> None:
+    """With the field's name; of other kinds nobody looks at it."""
+    found = refusal(packed(kind="counter", start=start))
+
+    assert (found.code, found.reason[:7]) == ("bad_time", "start: ")
+    assert sample(kind="delta", start=start) == sample(kind="delta")
+
+
+@pytest.mark.parametrize("value", [-1, 0.5, LARGEST_TOTAL + 1, "up", True])
+def test_a_counter_that_cannot_be_counted_is_refused(value: Any) -> None:
+    """A whole number, however often it was added to."""
+    assert refusal(packed(kind="counter", value=value)).code == "bad_value"
+
+
+@pytest.mark.parametrize(
+    ("value", "up"),
+    [("up", 1), ("down", 0), (True, 1), (False, 0), (1, 1), (0, 0), (0.0, 0), (-0.0, 0), (2.5, 1), (-1, 1), (None, 1)],
+)
+def test_a_state_is_up_or_down(value: Any, up: float) -> None:
+    """Of numbers zero alone is down."""
+    only = sample(kind="state", value=value)
+
+    assert (only.reads, only.value) == ("states", up)
+
+
+@pytest.mark.parametrize("value", ["UP", "", "1", [], {}, 10**400])
+def test_a_state_that_is_neither_is_refused(value: Any) -> None:
+    """Spelled exactly."""
+    assert refusal(packed(kind="state", value=value)).code == "bad_value"
+
+
+@pytest.mark.parametrize("value", [b"NaN", b"Infinity", b"1e999"])
+@pytest.mark.parametrize("kind", [b"state", b"counter"])
+def test_what_is_no_number_is_neither_a_state_nor_a_count(kind: bytes, value: bytes) -> None:
+    """Some emitters write it as JSON does not know it."""
+    assert refusal(b'{"metric": "a", "kind": "%s", "value": %s}' % (kind, value)).code == "bad_value"
 
 
 @pytest.mark.parametrize("kind", ["Event", "", 1, True, ["event"], {"event": 1}])

@@ -188,14 +188,38 @@ def test_a_monotonic_delta_is_so_many_occurrences(read: Read) -> None:
     assert [each.unfit and each.unfit.code for each in found] == [None, None, "bad_value"]
 
 
-def test_a_cumulative_sum_waits_and_one_that_may_fall_is_a_value(read: Read) -> None:
+def test_a_cumulative_sum_is_a_counter_and_one_that_may_fall_is_a_value(read: Read) -> None:
     """As Prometheus has it: an UpDownCounter is a gauge."""
     found = read(packed(total(CUMULATIVE, point(as_int=7)), total(CUMULATIVE, point(as_int=-7), monotonic=False)))
 
-    assert [(each.metric, each.value, each.unfit and each.unfit.code) for each in found] == [
-        ("http_requests_total", None, "unsupported_kind"),
-        ("http_requests", -7, None),
+    assert [(each.metric, each.reads, each.total, each.value, each.unfit) for each in found] == [
+        ("http_requests_total", "counters", 7, None, None),
+        ("http_requests", "values", 0, -7, None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [(0, 0), (AT - 60_000_000_000, AT_US - 60_000_000), (AT, AT_US), (AT + 1_000, 0), ((1 << 64) - 1, 0)],
+)
+def test_a_counter_says_when_it_began(read: Read, start: int, expected: int) -> None:
+    """Zero is unknown in OTLP, and so is a time after the point's own."""
+    at = point(as_int=7, start_time_unix_nano=start)
+    held = HistogramDataPoint(
+        time_unix_nano=AT, start_time_unix_nano=start, count=1, bucket_counts=[1, 0], explicit_bounds=[0.5]
+    )
+    sums = Histogram(data_points=[held], aggregation_temporality=CUMULATIVE)  # type: ignore[arg-type]
+    summary = Summary(data_points=[SummaryDataPoint(time_unix_nano=AT, start_time_unix_nano=start, count=1)])
+    found = read(packed(total(CUMULATIVE, at), Metric(name="h", histogram=sums), Metric(name="s", summary=summary)))
+
+    assert [each.start_us for each in found] == [expected] * 5
+
+
+def test_a_counter_beyond_all_bounds_spoils_itself_alone(read: Read) -> None:
+    """Negative ones, fractions, infinities, and more than sums can hold."""
+    odd = [point(as_int=-1), point(as_double=0.5), point(as_double=float("inf")), point(as_double=1e19)]
+
+    assert [each.unfit and each.unfit.code for each in read(packed(total(CUMULATIVE, *odd)))] == ["bad_value"] * 4
 
 
 @pytest.mark.parametrize(
@@ -248,10 +272,28 @@ def test_a_histogram_is_its_count_and_its_buckets(read: Read) -> None:
 
 
 def test_a_histogram_may_hold_no_buckets_or_nothing_recorded(read: Read) -> None:
-    """Its count is there all the same; cumulative ones wait."""
+    """Its count is there all the same."""
     found = read(packed(histogram(CUMULATIVE, count=6), histogram(DELTA, count=6, flags=1)))
 
-    assert [(each.metric[-6:], each.unfit and each.unfit.code) for each in found] == [("_count", "unsupported_kind")]
+    assert [(each.metric[-6:], each.reads, each.total) for each in found] == [("_count", "counters", 6)]
+
+
+@pytest.mark.parametrize("temporality", [DELTA, CUMULATIVE])
+def test_a_bucket_knows_the_one_before_it(read: Read, temporality: int) -> None:
+    """So that a bound between the two is interpolated. The first begins at zero where its bound is above it."""
+    above = histogram(temporality, count=6, bucket_counts=[1, 2, 3], explicit_bounds=[0.25, 1.0])
+    below = histogram(temporality, count=6, bucket_counts=[1, 2, 3], explicit_bounds=[-1, 1.0])
+
+    assert [each.below for each in read(packed(above))] == [None, (0.0, 0), (0.25, 1), (1.0, 3)]
+    assert [each.below for each in read(packed(below))] == [None, (float("-inf"), 0), (-1.0, 1), (1.0, 3)]
+
+
+@pytest.mark.parametrize("bounds", [[1.0, 0.5], [float("nan"), 1.0], [0.5, float("nan")]])
+def test_bounds_that_do_not_rise_are_refused(bounds: list[float]) -> None:
+    """What is at or under which of them nobody can say."""
+    data = packed(histogram(DELTA, count=3, bucket_counts=[1, 1, 1], explicit_bounds=bounds))
+
+    assert refusal(OtlpProto(), data.SerializeToString()).code == "bad_value"
 
 
 @pytest.mark.parametrize("make", [by_proto, by_json])
@@ -263,12 +305,104 @@ def test_buckets_that_do_not_fit_their_bounds_are_refused(make: Read) -> None:
     assert refused.value.code == "bad_value"
 
 
-def test_an_exponential_histogram_is_its_count(read: Read) -> None:
-    """So that it serves as a total."""
-    held = [ExponentialHistogramDataPoint(time_unix_nano=AT, count=5), ExponentialHistogramDataPoint(count=5, flags=1)]
-    exponential = ExponentialHistogram(data_points=held, aggregation_temporality=DELTA)  # type: ignore[arg-type]
+def exponential(*points: dict[str, Any], temporality: int = DELTA) -> Metric:
+    """Points of an exponential histogram; `counts` and `offset` are of its positive buckets."""
+    held = [
+        ExponentialHistogramDataPoint(
+            **{
+                "time_unix_nano": AT,
+                **{name: each for name, each in fields.items() if name not in {"counts", "offset"}},
+            },
+            positive=ExponentialHistogramDataPoint.Buckets(
+                offset=fields.get("offset", 0), bucket_counts=fields.get("counts", ())
+            ),
+        )
+        for fields in points
+    ]
+    inner = ExponentialHistogram(data_points=held, aggregation_temporality=temporality)  # type: ignore[arg-type]
+    return Metric(name="d", exponential_histogram=inner)
 
-    assert told(read(packed(Metric(name="d", exponential_histogram=exponential)))) == [("d_count", {}, AT_US, 5, None)]
+
+def buckets_of(found: list[Sample]) -> list[tuple[str, int]]:
+    """Bounds, and what lies at or under them, of all but the count."""
+    count, *buckets = found
+    assert count.metric == "d_count"
+    return [(each.labels["le"], each.weight or each.total) for each in buckets]
+
+
+def test_an_exponential_histogram_has_the_bounds_of_its_buckets(read: Read) -> None:
+    """Powers of two at scale 0; what is in none of them lies at zero. Nothing recorded is nothing."""
+    found = read(packed(exponential({"count": 9, "counts": [1, 2, 3], "offset": -1}, {"count": 5, "flags": 1})))
+
+    assert told(found)[0] == ("d_count", {}, AT_US, 9, None)
+    assert buckets_of(found) == [("0", 3), ("0.5", 3), ("1", 4), ("2", 6), ("4", 9), ("+Inf", 9)]
+    assert found[3].below == (0.5, 3)
+
+
+def test_an_exponential_histogram_without_buckets_is_all_zeros(read: Read) -> None:
+    """Cumulative ones too."""
+    assert buckets_of(read(packed(exponential({"count": 5})))) == [("0", 5), ("+Inf", 5)]
+    assert buckets_of(read(packed(exponential({"count": 5}, temporality=CUMULATIVE)))) == [("0", 5), ("+Inf", 5)]
+
+
+@given(scale=st.integers(-3, 6), offset=st.integers(-40, 40), counts=st.lists(st.integers(0, 9), max_size=8))
+def test_an_exponential_bucket_ends_where_the_specification_says(scale: int, offset: int, counts: list[int]) -> None:
+    """Bucket i holds (base^i, base^(i+1)], base = 2^2^-scale."""
+    data = packed(exponential({"count": sum(counts), "counts": counts, "offset": offset, "scale": scale}))
+    base = 2.0**2.0**-scale
+    expected = [(0.0, 0)]
+    if counts:
+        expected += [(base ** (offset + place), sum(counts[:place])) for place in range(len(counts) + 1)]
+
+    for found in (by_proto(data), by_json(data)):
+        *told_bounds, last = [(float(bound), count) for bound, count in buckets_of(found)]
+        assert last == (float("inf"), sum(counts))
+        assert [count for _, count in told_bounds] == [count for _, count in expected]
+        assert [bound for bound, _ in told_bounds] == pytest.approx([bound for bound, _ in expected])
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"zero_threshold": 3, "count": 7, "counts": [1, 2, 3]}, [("3", 2), ("4", 4), ("8", 7)]),
+        ({"scale": 64, "count": 3, "counts": [1, 1, 1]}, [("0", 0), ("1", 3)]),
+        ({"scale": -64, "count": 3, "counts": [1, 1, 1], "offset": -1}, [("0", 0), ("1", 1)]),
+        ({"scale": -64, "offset": (1 << 31) - 1, "count": 3, "counts": [1, 1, 1]}, [("0", 0)]),
+        ({"scale": -64, "offset": -(1 << 31), "count": 3, "counts": [1, 1, 1]}, [("0", 3)]),
+        ({"zero_threshold": float("inf"), "count": 3, "counts": [3]}, []),
+    ],
+)
+def test_an_exponential_histogram_at_the_ends_of_floats_loses_nothing(
+    fields: dict[str, Any], expected: list[tuple[str, int]]
+) -> None:
+    """Bounds that are one number are one bucket; those beyond all numbers are the last."""
+    found = buckets_of(by_proto(packed(exponential(fields))))
+
+    assert found == [*expected, ("+Inf", fields["count"])]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"scale": 65},
+        {"scale": -65},
+        {"scale": (1 << 31) - 1},
+        {"counts": [1] * 1_001},
+        {"zero_threshold": float("nan"), "counts": [1]},
+    ],
+)
+def test_an_exponential_histogram_that_cannot_be_is_refused(fields: dict[str, Any]) -> None:
+    """Before anything is made of it."""
+    data = packed(exponential({"count": 1, **fields}))
+
+    assert refusal(OtlpProto(), data.SerializeToString()).code == "bad_value"
+
+
+def test_counts_of_a_bucket_cost_no_memory(read: Read) -> None:
+    """They are numbers, however large; what no delta may be spoils itself alone."""
+    found = read(packed(exponential({"count": (1 << 64) - 1, "counts": [1 << 63]})))
+
+    assert [each.unfit and each.unfit.code for each in found] == ["bad_value"] * len(found)
 
 
 def test_a_summary_is_its_quantiles_and_its_count(read: Read) -> None:
@@ -409,6 +543,7 @@ def gauge_of(**fields: Any) -> str:
         (gauge_of(asInt="--1"), "bad_value"),
         (gauge_of(asInt="1" * 5_000), "bad_value"),
         (gauge_of(asInt=True), "bad_value"),
+        (gauge_of(asInt=10**400), "bad_value"),
         (gauge_of(timeUnixNano="soon"), "bad_time"),
         (gauge_of(attributes=5), "bad_labels"),
         (gauge_of(attributes=[{"key": "k", "value": "bare"}]), "bad_labels"),

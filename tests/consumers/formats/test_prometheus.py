@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.formats.prometheus import Prometheus
-from consumers.formats.samples import CUMULATIVE, NOT_FINITE
+from consumers.formats.samples import FRACTION, NOT_FINITE, TOO_LARGE
 from tests.consumers.formats.mutations import judged, mutated
 from tests.consumers.formats.native_events import RECORD_US
 from tests.consumers.formats.readers import refusal, samples, told
@@ -67,11 +67,21 @@ def test_infinities_cannot_be_compared(value: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["http_requests_total", "latency_count", "latency_sum", "latency_bucket"])
-def test_names_of_counters_are_cumulative(name: str) -> None:
-    """By Prometheus' conventions: the message does not say it."""
+def test_what_is_named_as_a_counter_is_one(name: str) -> None:
+    """By Prometheus' conventions: the message does not say it, nor when the counter began."""
     (found,) = samples(Prometheus(), message(name=name))
 
-    assert (found.metric, found.unfit) == (name, CUMULATIVE)
+    assert (found.metric, found.reads, found.total, found.start_us) == (name, "counters", 9_876_543_210, 0)
+    assert (found.weight, found.value, found.unfit) == (0, None, None)
+
+
+@pytest.mark.parametrize("value", ["2.5", "-1", "+Inf", "1e19"])
+def test_a_counter_that_is_no_count_spoils_itself_alone(value: str) -> None:
+    """Sums of seconds are such: it matters only where an indicator wants to count them."""
+    (found,) = samples(Prometheus(), message(name="latency_sum", value=value))
+
+    assert (found.total if found.unfit != FRACTION else 0) == 0
+    assert found.unfit in (FRACTION, TOO_LARGE)
 
 
 def test_a_message_without_a_time_has_its_record_s() -> None:

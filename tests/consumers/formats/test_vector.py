@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.formats.samples import CUMULATIVE, FRACTION
+from consumers.formats.samples import FRACTION
 from consumers.formats.vector import Vector
 from tests.consumers.formats.mutations import judged, mutated
 from tests.consumers.formats.native_events import RECORD_US
@@ -60,6 +60,11 @@ def unfit(found: dict[str, Any]) -> list[str]:
     return [each.unfit.code if each.unfit else "" for each in samples(Vector(), json.dumps(found))]
 
 
+def totals(found: dict[str, Any]) -> list[tuple[str, int]]:
+    """How each sample is read, and what it counted since it began."""
+    return [(each.reads, each.total) for each in samples(Vector(), json.dumps(found))]
+
+
 @pytest.mark.parametrize("found", [{"metric": LOGINS}, LOGINS], ids=["native_json", "json"])
 def test_an_incremental_counter_is_a_delta(found: dict[str, Any]) -> None:
     """By either codec."""
@@ -92,16 +97,17 @@ def test_tags_have_one_value() -> None:
     ]
 
 
-def test_an_absolute_counter_is_cumulative() -> None:
-    """It counts since the process began."""
-    (found,) = samples(Vector(), json.dumps(metric("absolute", counter={"value": 24.2})))
+def test_an_absolute_counter_is_all_since_it_began() -> None:
+    """Vector does not say when that was."""
+    (found,) = samples(Vector(), json.dumps(metric("absolute", counter={"value": 24})))
 
-    assert found.unfit == CUMULATIVE
+    assert (found.reads, found.total, found.start_us, found.weight) == ("counters", 24, 0, 0)
 
 
-def test_a_delta_that_is_no_whole_number_spoils_itself_alone() -> None:
+@pytest.mark.parametrize("kind", ["incremental", "absolute"])
+def test_a_counter_that_is_no_whole_number_spoils_itself_alone(kind: str) -> None:
     """It matters only where an indicator reads it."""
-    (found,) = samples(Vector(), json.dumps(metric(counter={"value": 24.2})))
+    (found,) = samples(Vector(), json.dumps(metric(kind, counter={"value": 24.2})))
 
     assert found.unfit == FRACTION
 
@@ -194,10 +200,29 @@ def test_a_summary_is_its_quantiles_and_its_count() -> None:
     ]
 
 
-def test_absolute_histograms_and_counts_of_summaries_are_cumulative() -> None:
+def test_absolute_histograms_and_counts_of_summaries_are_counters() -> None:
     """Their quantiles are values all the same."""
-    assert unfit(metric("absolute", aggregated_histogram=HISTOGRAM)) == ["unsupported_kind"] * 4
-    assert unfit(metric("absolute", aggregated_summary=SUMMARY)) == ["", "", "unsupported_kind"]
+    assert totals(metric("absolute", aggregated_histogram=HISTOGRAM)) == [("counters", each) for each in (1, 3, 7, 7)]
+    assert totals(metric("absolute", aggregated_summary=SUMMARY)) == [("values", 0), ("values", 0), ("counters", 10)]
+
+
+@pytest.mark.parametrize("kind", ["incremental", "absolute"])
+def test_a_bucket_knows_the_one_before_it(kind: str) -> None:
+    """So that a bound between the two is interpolated. The first begins at zero."""
+    found = samples(Vector(), json.dumps(metric(kind, aggregated_histogram=HISTOGRAM)))
+
+    assert [each.below for each in found] == [(0.0, 0), (0.1, 1), (1.0, 3), None]
+
+
+def test_buckets_of_one_bound_are_one() -> None:
+    """Counted one by one, what is under the bound would count twice."""
+    twice = {**HISTOGRAM, "buckets": [{"upper_limit": 0.1, "count": 1}, {"upper_limit": 0.1, "count": 2}]}
+
+    assert [(labels.get("le"), weight) for _, labels, weight, _ in read(metric(aggregated_histogram=twice))] == [
+        ("0.1", 3),
+        ("+Inf", 7),
+        (None, 7),
+    ]
 
 
 @pytest.mark.parametrize("found", [{"log": {"message": "a"}}, {"trace": {}}, [{"metric": LOGINS}, {"log": {}}]])
