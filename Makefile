@@ -19,11 +19,11 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install develop demo test test-fast soak guards check check-format check-lint check-types check-imports format lock bench clean distclean
+.PHONY: help install develop demo test test-fast test-thorough soak guards check check-format check-lint check-types check-imports format lock bench clean distclean
 MAKEFLAGS += --no-print-directory
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## make .venv with the `upheld` command and the embedded servers
 	@:
@@ -34,6 +34,7 @@ develop: $(VENV)/.developed ## the same with the tools for tests and checks
 demo: $(VENV)/.installed ## everything on this machine, with traffic and scripted incidents (ARGS="--kafka HOST:PORT --database URL")
 	@$(BIN)/upheld demo $(ARGS)
 
+test: export UPHELD_TEST_EXAMPLES ?= 0.3
 test: $(VENV)/.developed ## all tests and the coverage that is asked (ARGS are pytest's; WORKERS=0: one after another)
 	@rm -f .coverage .coverage.*
 	@$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report= $(ARGS)
@@ -44,6 +45,9 @@ test: $(VENV)/.developed ## all tests and the coverage that is asked (ARGS are p
 
 test-fast: $(VENV)/.developed ## the tests that need no server and take no time, with a tenth of the examples
 	@UPHELD_TEST_EXAMPLES=0.1 $(BIN)/pytest --numprocesses=auto -m "not servers and not kafka and not slow" $(ARGS)
+
+test-thorough: $(VENV)/.developed ## all tests with every example of each property, as before a release (make test takes three of ten)
+	@$(MAKE) test UPHELD_TEST_EXAMPLES=1
 
 soak: $(VENV)/.developed ## random faults under load, for MINUTES (20), with recounts and leaks looked for
 	@UPHELD_TEST_SOAK_MINUTES=$(MINUTES) $(BIN)/pytest -m soak -s tests/faults/test_soak.py $(ARGS)

@@ -220,7 +220,7 @@ def test_a_counter_is_carried(form: Format, named: bool) -> None:
 def test_a_value_is_a_state_of_what_is_up(form: Format) -> None:
     """In every format, though few have a kind for it."""
     up = UptimeIndicator(Selector.parse(METRICS.get(form, "latency")), 60_000_000)
-    made = Combiner(PARTITION, Matcher([rule(1, up)]), SLOT_US, FUTURE_US, form)
+    made = Combiner(PARTITION, Matcher([rule(1, up)]), SLOT_US, FUTURE_US, form, known)
     made.take(MemoryRecords([Record(7, START_US, None, RECORDS[form], ())]), 0, 1, CLOCK_US)
     rows, _ = made.cut()
 
