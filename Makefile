@@ -82,6 +82,7 @@ bench: $(VENV)/.developed ## the benchmarks, with their figures (ARGS="--broker 
 	@$(BIN)/python benchmarks/ingest.py $(ARGS)
 	@echo; $(BIN)/python benchmarks/formats.py
 	@echo; $(BIN)/python benchmarks/engine.py
+	@echo; $(BIN)/python benchmarks/measures.py
 	@echo; $(BIN)/python benchmarks/restart.py
 	@echo; $(BIN)/python benchmarks/growth.py
 	@echo; $(BIN)/python benchmarks/metrics.py

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers import combining
-from consumers.combining import LARGEST_SUM, Combiner, Rows, record_crc
+from consumers.cells import LARGEST_SUM
+from consumers.combining import Combiner, Rows, record_crc
 from consumers.formats.samples import LARGEST_WEIGHT
 from consumers.matching import Matcher
 from consumers.memory import MemoryRecords

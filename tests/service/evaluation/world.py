@@ -197,6 +197,7 @@ class World:
         """Nothing was ever read or evaluated; definitions and admitted series stay."""
         for table in (
             *("outbox", "incident_events", "incidents", "verdict_changes", "restatements", "standings", "slot_pages"),
+            "point_pages",
             *(
                 "slot_chunks",
                 "slot_days",
