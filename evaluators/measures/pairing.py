@@ -40,13 +40,13 @@ def outcomes(events: Iterable[tuple[int, Kind, bool]], pairing: Pairing) -> Iter
     clock: _Clock | None = None
     for time_us, kind, excluded in sorted(events, key=lambda each: (each[0], _ORDER[each[1]], each[2])):
         if clock is None:
-            clock = _Clock(time_us, time_us, pairing.within_us, excluded) if kind is Kind.OPENED else None
+            clock = _Clock(time_us, pairing.within_us, excluded, pairing.strict) if kind is Kind.OPENED else None
         elif kind is Kind.RESUMED:
             clock.run(time_us)
         elif kind is not Kind.OPENED:
             clock.stop(time_us)
             if kind is Kind.CLOSED:
-                good = clock.left_us > 0 if pairing.strict else clock.left_us >= 0
+                good = not clock.is_out
                 yield Outcome(time_us if good else clock.ran_out_us, good=good, excluded=clock.excluded)
                 clock = None
     if clock is not None:
@@ -55,13 +55,17 @@ def outcomes(events: Iterable[tuple[int, Kind, bool]], pairing: Pairing) -> Iter
 
 @dataclass(slots=True)
 class _Clock:
-    """Of a pair that is open. `running_us`: since when it runs."""
+    """Of a pair that is open. `running_us`: since when it runs. With no time left it is still in time, unless `strict`."""
 
-    opened_us: int
     running_us: int | None
     left_us: int
     excluded: bool
+    strict: bool
     stopped_us: int = 0
+
+    @property
+    def is_out(self) -> bool:
+        return self.left_us < 0 or (self.strict and self.left_us == 0)
 
     def run(self, time_us: int) -> None:
         if self.running_us is None:
@@ -70,7 +74,7 @@ class _Clock:
     def stop(self, time_us: int) -> None:
         if self.running_us is None:
             return
-        if self.left_us > 0:  # else it has run out before, and that stands
+        if not self.is_out:  # else it has run out before, and that stands
             self.left_us -= time_us - self.running_us
             self.stopped_us = time_us
         self.running_us = None
@@ -78,7 +82,7 @@ class _Clock:
     @property
     def ran_out_us(self) -> int | None:
         """When its time was, or will be, over; None while it stands still with time left."""
-        if self.left_us <= 0:
+        if self.is_out:
             return self.stopped_us + self.left_us
         return None if self.running_us is None else self.running_us + self.left_us
 

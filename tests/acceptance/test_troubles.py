@@ -17,7 +17,7 @@ from tests.acceptance.world import World
 
 SINCE = "2026-01-01T00:00:00Z"
 GOOD = b'{"metric":"requests","service":"checkout","labels":{"status":200}}'
-POISON = (b"{", b'{"metric":7}', b"\xff\xfe", b'{"metric":"requests","kind":"state","value":"up"}')
+POISON = (b"{", b'{"metric":7}', b"\xff\xfe", b'{"metric":"requests","kind":"trend","value":1}')
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -54,7 +54,7 @@ async def test_a_bad_record_goes_to_the_dead_letters_and_its_neighbours_count(wo
     found = await letters(world.kafka, world.topic, len(POISON))
     assert [letter.value for letter in found] == list(POISON)
     headers = [dict(letter.headers) for letter in found]
-    assert [each["upheld-error"] for each in headers] == [b"not_json", b"bad_metric", b"not_utf8", b"unsupported_kind"]
+    assert [each["upheld-error"] for each in headers] == [b"not_json", b"bad_metric", b"not_utf8", b"bad_kind"]
     assert [each["upheld-offset"] for each in headers] == [b"1", b"3", b"5", b"7"]
     assert {(each["upheld-topic"], each["upheld-partition"], each["own"]) for each in headers} == {
         (world.topic.encode(), b"1", b"kept")

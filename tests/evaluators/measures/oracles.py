@@ -158,10 +158,7 @@ def _pair(  # noqa: C901 - a clock, told as it runs
         opened, running, decided, excluded, spent = False, False, False, False, 0
         for second in range(until_us // SECOND):
             at_us = second * SECOND
-            # what is over by now, unless it closes this very moment
-            closes = any(event[0] == at_us and event[1] == 3 for event in events)
-            over = spent >= pairing.within_us and (pairing.strict or not closes or spent > pairing.within_us)
-            if opened and not decided and over:
+            if opened and not decided and pairing.strict and spent >= pairing.within_us:
                 decide(at_us, good=False, excluded=excluded)
                 decided = True
             for _, what, out in sorted(event for event in events if event[0] == at_us):
@@ -175,6 +172,9 @@ def _pair(  # noqa: C901 - a clock, told as it runs
                     if not decided:
                         decide(at_us, good=True, excluded=excluded)
                     opened = running = False
+            if opened and running and not decided and not pairing.strict and spent >= pairing.within_us:
+                decide(at_us, good=False, excluded=excluded)  # neither closed nor stopped at this very moment
+                decided = True
             if opened and running:
                 spent += SECOND
 
