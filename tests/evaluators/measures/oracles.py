@@ -140,7 +140,7 @@ def _state(rows: list[Row], source: int, at_us: int, holding: Holding) -> str | 
     return "up" if min(row[4] for row in before if row[3] == newest) > 0 else "down"
 
 
-def _pair(  # noqa: C901 - a clock, told as it runs
+def _pair(  # noqa: C901, PLR0912 - a clock, told as it runs
     rows: list[Row], series: int, pairing: Pairing, until_us: int, raw: Counts
 ) -> None:
     keys: dict[int, list[tuple[int, int, bool]]] = defaultdict(list)
