@@ -11,8 +11,8 @@ Only neighbours in event time matter, so a point that comes late mends the two d
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evaluators.measures.keeping import follows
 from evaluators.points import ANCHOR_BIT, Points
 from evaluators.slots import Int64s, SlotCounts
 
@@ -20,7 +20,7 @@ from evaluators.slots import Int64s, SlotCounts
 def greatest(points: Points) -> Points:
     """Sorted by series, source and time, one each: the greatest value. There is one at least."""
     points = points.sorted()
-    same = _continues(points) & (points.time_us[1:] == points.time_us[:-1])
+    same = follows(points)[1:] & (points.time_us[1:] == points.time_us[:-1])
     return points.take(np.concatenate((~same, [True])))
 
 
@@ -45,11 +45,11 @@ def pruned(points: Points, keep_us: int, quiet_us: int, gone_us: int) -> Points:
     """
     if not len(points):
         return points
-    follows = _continues(points)
-    last = np.flatnonzero(np.concatenate((~follows, [True])))
+    same = follows(points)[1:]
+    last = np.flatnonzero(np.concatenate((~same, [True])))
     newest = np.repeat(points.time_us[last], np.diff(np.concatenate(([-1], last))))
     recent = points.time_us >= np.where(newest < quiet_us, newest, newest - keep_us)
-    before = np.concatenate((~recent[:-1] & recent[1:] & follows, [False]))
+    before = np.concatenate((~recent[:-1] & recent[1:] & same, [False]))
     anchors = before | (recent & (newest < quiet_us))
     before &= newest >= quiet_us
     tag = np.where(anchors, points.tag | ANCHOR_BIT, points.tag)
@@ -61,14 +61,9 @@ def _increases(points: Points, counts_from_us: Int64s) -> Int64s:
     value, start, time_us = points.value, points.start_us, points.time_us
     begun = (start > 0) & (start >= counts_from_us) & (start < time_us)
     increase = np.where(begun, value, 0)
-    follows = _continues(points)
+    same = follows(points)[1:]
     known = np.where(start[:-1] > 0, start[:-1], time_us[:-1])
     reset = (value[1:] < value[:-1]) | ((start[1:] > 0) & (start[1:] > known))
     grown = np.where(reset, value[1:], value[1:] - value[:-1])
-    increase[1:] = np.where(follows, grown, increase[1:])
+    increase[1:] = np.where(same, grown, increase[1:])
     return increase
-
-
-def _continues(points: Points) -> NDArray[np.bool_]:
-    """Of each row but the first: whether it is of the source of the row before."""
-    return (points.series[1:] == points.series[:-1]) & (points.source[1:] == points.source[:-1])

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from evaluators.measures import counters
-from evaluators.measures.keeping import Kept, changed, follows, found_in, keys
+from evaluators.measures.keeping import Bools, Kept, changed, follows, found_in, keys
 from evaluators.points import ANCHOR_BIT, Points, joined
 from evaluators.slots import Int64s, SlotCounts, concatenated
 
@@ -31,18 +31,16 @@ class Counting:
     def all(self) -> Points:
         return self._kept.all()
 
-    def in_time(self, fresh: Points) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def in_time(self, fresh: Points) -> Bools:
         """Whether each lies behind the oldest that is kept of its source."""
-        places, known = found_in(keys(fresh), self._keys)
-        late = known & (fresh.time_us <= _at(self._newest.time_us, places, known))
+        late = _not_after(fresh, self._newest, self._keys)
         if not late.any():
             return ~late
         kept = self._kept.all()
         anchors = kept.take(kept.anchor)
         order = np.argsort(keys(anchors))
         anchors = anchors.take(order)
-        places, known = found_in(keys(fresh), keys(anchors))
-        return ~(known & (fresh.time_us <= _at(anchors.time_us, places, known)))
+        return ~_not_after(fresh, anchors, keys(anchors))
 
     def fold(self, fresh: Points) -> SlotCounts:
         """What they change of what was counted."""
@@ -50,9 +48,7 @@ class Counting:
             return SlotCounts.empty()
         fresh = counters.greatest(fresh)
         found = keys(fresh)
-        places, known = found_in(found, self._keys)
-        late = known & (fresh.time_us <= _at(self._newest.time_us, places, known))
-        late = np.isin(found, found[late])
+        late = np.isin(found, found[_not_after(fresh, self._newest, self._keys)])
         return concatenated([self._forward(fresh.take(~late)), self._back(fresh.take(late))]).merged()
 
     def _forward(self, fresh: Points) -> SlotCounts:
@@ -100,5 +96,9 @@ class Counting:
             self._note(kept)
 
 
-def _at(times: Int64s, places: Int64s, known: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Int64s:
-    return times[places] if len(times) else np.zeros(len(known), dtype=np.int64)
+def _not_after(fresh: Points, marks: Points, by: Int64s) -> Bools:
+    """Whether each lies at or before the mark of its source, if that has one; `by` are the marks' keys, rising."""
+    places, known = found_in(keys(fresh), by)
+    if len(by):
+        known &= fresh.time_us <= marks.time_us[places]
+    return known

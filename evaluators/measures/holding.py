@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluators.measures.keeping import follows
 from evaluators.measures.specs import Holding
 from evaluators.points import Kind, Points
 from evaluators.slots import Int64s, SlotCounts
@@ -36,8 +37,7 @@ def states(points: Points, slot_us: int) -> Points:
 
 def _follows(points: Points, mark: Int64s) -> NDArray[np.bool_]:
     """Whether each is of the source of the one before, and has its mark."""
-    same = (points.series[1:] == points.series[:-1]) & (points.source[1:] == points.source[:-1])
-    return np.append(False, same & (mark[1:] == mark[:-1]))[: len(points)]
+    return follows(points) & np.append(False, mark[1:] == mark[:-1])[: len(points)]
 
 
 def held(
@@ -88,8 +88,7 @@ def _swept(
 def _following(points: Points) -> Int64s:
     """The time of the next point of each one's source; of the last one, never."""
     following = np.full(len(points), _NEVER, dtype=np.int64)
-    follows = (points.series[1:] == points.series[:-1]) & (points.source[1:] == points.source[:-1])
-    following[:-1] = np.where(follows, points.time_us[1:], _NEVER)
+    following[:-1] = np.where(follows(points)[1:], points.time_us[1:], _NEVER)
     return following
 
 

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from evaluators.durations import SECOND
 from evaluators.measures.sketches import estimates
-from evaluators.measures.specs import FULL_SLICE, Slicing
+from evaluators.measures.specs import Slicing
 from evaluators.points import Points
 from evaluators.slots import Int64s, SlotCounts, concatenated
+from evaluators.units import PARTS_OF_A_SLICE
 
 Bools = NDArray[np.bool_]
 Float64s = NDArray[np.float64]
@@ -128,7 +129,7 @@ def _verdict(good: Int64s, total: Int64s, series: Int64s, rules: Rules) -> tuple
     ops = np.array([each.op for each in of], dtype="U3")
     rated, parted = judges == "rate", judges == "ratio"
     passes = _satisfies(np.where(rated, rate, share), ops, bound)
-    full = np.where(parted, FULL_SLICE, 1)
+    full = np.where(parted, PARTS_OF_A_SLICE, 1)
     worth = np.where(parted, _parts(good, total), passes.astype(np.int64))
     policy = np.array([each.empty for each in of], dtype="U7")
     unseen = empty & ~rated
@@ -141,8 +142,8 @@ def _parts(good: Int64s, total: Int64s) -> Int64s:
     largest = np.maximum(np.maximum(np.abs(good), np.abs(total)), 1)
     shift = np.maximum(np.ceil(np.log2(largest + 1.0)).astype(np.int64) - _EXACT_BELOW, 0)
     good, total = good >> shift, total >> shift
-    parts = np.floor_divide(good * FULL_SLICE, np.where(total == 0, 1, total))
-    return np.clip(parts, 0, FULL_SLICE)
+    parts = np.floor_divide(good * PARTS_OF_A_SLICE, np.where(total == 0, 1, total))
+    return np.clip(parts, 0, PARTS_OF_A_SLICE)
 
 
 def _satisfies(value: Float64s, ops: NDArray[np.str_], bound: Float64s) -> Bools:

@@ -21,9 +21,6 @@ from evaluators.agreements import (
     UptimeIndicator,
 )
 
-FULL_SLICE = 1_000_000_000
-"""What a slice weighs that counts by its share of good."""
-
 
 @dataclass(frozen=True, slots=True)
 class Holding:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from evaluators.durations import SECOND
 from evaluators.measures.measuring import Definition
 from evaluators.measures.sketches import estimates
-from evaluators.measures.specs import FULL_SLICE, Holding, Pairing, Slicing
+from evaluators.measures.specs import Holding, Pairing, Slicing
 from evaluators.points import Kind
 from evaluators.slots import SlotCounts
+from evaluators.units import PARTS_OF_A_SLICE
 
 Row = tuple[int, int, int, int, int, int]  # series, source, tag, time, value, start
 Counts = dict[tuple[int, int], list[int]]  # (series, slot): good, total, excluded good, excluded total
@@ -201,13 +202,13 @@ def _slices(mine: Mapping[int, list[int]], series: int, slicing: Slicing, until_
 
 
 def _judge(good: int, total: int, slicing: Slicing) -> tuple[int, int]:
-    full = FULL_SLICE if slicing.judges == "ratio" else 1
+    full = PARTS_OF_A_SLICE if slicing.judges == "ratio" else 1
     if slicing.judges == "rate":
         return int(_OPS[slicing.op](total / (slicing.window_us / SECOND), slicing.bound)), 1
     if total == 0:
         return (full * (slicing.empty == "good"), full * (slicing.empty != "ignored"))
     if slicing.judges == "ratio":
-        return min(max(good * FULL_SLICE // total, 0), FULL_SLICE), full
+        return min(max(good * PARTS_OF_A_SLICE // total, 0), PARTS_OF_A_SLICE), full
     return int(good / total >= slicing.bound), 1
 
 
